@@ -1,0 +1,199 @@
+"""Build one extension module for each word and instruction-set level, from one source.
+
+The word comes to Cython as a generated ``_word.pxd``, the level to the compiler as flags. Cython
+remembers the flags of an extension by the path of its source, so they are set on what
+``cythonize`` returns, never given to it.
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SRC = Path("src/fastconv")
+BUILD = Path("build/cython")
+
+# level: flags for gcc and clang, flags for MSVC. src/fastconv/_cpu.h tests for each of them.
+LEVELS = {
+    "baseline": ([], []),
+    "v3": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
+    "v4": (
+        ["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+        ["/arch:AVX512"],
+    ),
+}
+
+# word: as arrays store it, as the kernels compute with it. Signed and unsigned integers are the
+# same modulo 2**n; vectors of bytes have no product, so bytes are computed in 16 bits.
+WORDS = {
+    "f32": ("float", "float"),
+    "f64": ("double", "double"),
+    "u8": ("unsigned char", "unsigned short"),
+    "u16": ("unsigned short", "unsigned short"),
+    "u32": ("unsigned int", "unsigned int"),
+    "u64": ("unsigned long long", "unsigned long long"),
+    "ld": ("long double", "long double"),
+}
+# Without vector types a product of two 16-bit words would be one of signed ints, and overflow.
+SCALAR_REAL = {"u8": "unsigned int", "u16": "unsigned int"}
+
+WORD_PXD = """\
+cdef extern from *:
+    \"\"\"
+    typedef {elem} elem;
+    #if defined(__GNUC__)
+    typedef {real} real;
+    #else
+    typedef {scalar} real;
+    #endif
+    #define NAME "{name}"
+    {scalar_only}
+    \"\"\"
+    ctypedef {elem} elem
+    ctypedef {real} real
+    const char* NAME
+"""
+
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": False,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+}
+
+x86_64 = platform.machine().lower() in {"x86_64", "amd64"}
+msvc = sys.platform == "win32"
+levels = [name for name in LEVELS if x86_64 or name == "baseline"]
+# AVX-512 has no vector types to use in MSVC, and its baseline is as fast for it.
+if msvc:
+    levels = [name for name in levels if name != "v4"]
+
+
+def word_pxd(name: str) -> Path:
+    """Write the definition of a word; leave it alone if it stands already."""
+    elem, real = WORDS[name]
+    text = WORD_PXD.format(
+        name=name,
+        elem=elem,
+        real=real,
+        scalar=SCALAR_REAL.get(name, real),
+        scalar_only="#define FASTCONV_SCALAR" if name == "ld" else "",
+    )
+    path = BUILD / "words" / name / "_word.pxd"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return path
+
+
+def extension(module: str, source: str, build_dir: Path, **options: list[str]) -> Extension:
+    """One extension module, translated to C in a folder of its own."""
+    (result,) = cythonize(
+        [Extension(f"fastconv.{module}", [str(SRC / source)], include_dirs=[str(SRC)])],
+        build_dir=str(build_dir),
+        compiler_directives=DIRECTIVES,
+        quiet=True,
+        **options,
+    )
+    return result
+
+
+def extensions() -> list[Extension]:
+    """All modules; the flags of a level are the only ones that differ."""
+    runtime = extension("_runtime", "_runtime.pyx", BUILD / "runtime")
+    runtime.define_macros = [("LEVELS", f'"{" ".join(levels)}"')]
+    result = [runtime]
+    for word in WORDS:
+        include = word_pxd(word).parent
+        for level in levels if word != "ld" else ["baseline"]:
+            module = extension(
+                f"_direct_{word}_{level}",
+                "_direct.pyx",
+                BUILD / f"{word}_{level}",
+                include_path=[str(include), "src"],
+            )
+            module.extra_compile_args = list(LEVELS[level][msvc])
+            if not msvc:
+                # The kernels are templates whose parameters are constant arguments.
+                module.define_macros = [
+                    ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
+                ]
+            result.append(module)
+    return result
+
+
+OPENMP_PROBE = """\
+#include <omp.h>
+int main(void) { return omp_get_max_threads() < 1; }
+"""
+
+NO_OPENMP = """
+fastconv needs a C compiler with OpenMP, and {compiler} could not build a program with it:
+
+    {error}
+
+Linux: install gcc, or libomp for clang (Debian: libomp-dev). macOS: `brew install libomp`.
+To build without threads, set FASTCONV_OPENMP=0.
+"""
+
+
+class Build(build_ext):
+    """Adds the flags that depend on the compiler."""
+
+    def build_extensions(self) -> None:
+        """Find OpenMP, or stop; then build."""
+        if msvc:
+            compile_args, link_args = ["/O2"], []
+        else:
+            # The accuracy promised does not need contraction, but without it there is no FMA.
+            compile_args = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
+            link_args = [] if sys.platform == "darwin" else ["-Wl,-s"]
+        if os.environ.get("FASTCONV_OPENMP", "1") != "0":
+            openmp = self.find_openmp()
+            compile_args += openmp[0]
+            link_args += openmp[1]
+        for module in self.extensions:
+            module.extra_compile_args = compile_args + module.extra_compile_args
+            module.extra_link_args = link_args
+        if not self.parallel:
+            self.parallel = os.cpu_count()
+        super().build_extensions()
+
+    def find_openmp(self) -> tuple[list[str], list[str]]:
+        """Flags with which a program that calls OpenMP compiles and links."""
+        if msvc:
+            return ["/openmp"], []
+        candidates = [(["-fopenmp"], ["-fopenmp"])]
+        if sys.platform == "darwin":
+            for prefix in ("/opt/homebrew/opt/libomp", "/usr/local/opt/libomp"):
+                if Path(prefix).exists():
+                    flags = ["-Xpreprocessor", "-fopenmp", f"-I{prefix}/include"]
+                    candidates.append((flags, [f"-L{prefix}/lib", "-lomp"]))
+        folder = Path(self.build_temp) / "openmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / "probe.c"
+        probe.write_text(OPENMP_PROBE)
+        error: Exception | None = None
+        for compile_args, link_args in candidates:
+            try:
+                objects = self.compiler.compile(
+                    [str(probe)], output_dir=str(folder), extra_postargs=compile_args
+                )
+                self.compiler.link_executable(
+                    objects, "probe", output_dir=str(folder), extra_postargs=link_args
+                )
+            except Exception as reason:  # each compiler class raises its own
+                error = reason
+            else:
+                return compile_args, link_args
+        compiler = " ".join(getattr(self.compiler, "compiler", ["the compiler"]))
+        raise SystemExit(NO_OPENMP.format(compiler=compiler, error=error))
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build})

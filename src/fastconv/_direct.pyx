@@ -1,0 +1,550 @@
+# The direct engine: the defining sum, in registers.
+#
+#     out[y, x] = sum_i sum_j  P[y + i, x + j] * W[i, j]
+#
+# P is the image extended through the index tables of _tiles.pxd, W the packed taps. The loop nest,
+# from the outside in:
+#
+#     tile (y, x, part)       a fixed grid: work is shared out, results do not depend on by whom
+#       block                 ROWS output rows by up to VECS vectors, held in accumulators
+#         pass                one operand plane times one tap plane
+#           i                 input row: loaded once for every output row that needs it
+#             j               tap column
+#               r, b          acc[r][b] += W[i - r, j] * P[y + i, x + j + b * LANES]
+#
+# Every output adds its products in the order (pass, i, j) whichever block it falls in, so no bit
+# depends on threads, tiles, alignment or strides.
+#
+# This file does not know its word (_word.pxd) nor its instruction set (_simd.h).
+#
+# Complex arrays come as their real parts; the imaginary part is the next word. Words of complex
+# pixels are words all the same: with taps two words apart, a complex image times a real tap is a
+# real problem, and the imaginary tap wi multiplies the image turned by i, (-im, re). A real image
+# times complex taps makes two real problems, one for each part of the output.
+
+import time
+
+from cython.parallel cimport prange, threadid
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from _word cimport NAME, elem, real
+
+from fastconv._tiles cimport (
+    Axis,
+    fetch,
+    fill_tables,
+    gather_row,
+    n_after,
+    n_before,
+    put,
+    source,
+)
+
+cdef extern from "_simd.h":
+    ctypedef real vec
+    const char* LEVEL
+    enum: ROWS, VECS, LANES, BLOCK
+    vec load(const real*) noexcept nogil
+    void store(real*, vec) noexcept nogil
+    vec splat(real) noexcept nogil
+
+BUILD = {
+    "level": LEVEL.decode(),
+    "word": NAME.decode(),
+    "itemsize": sizeof(elem),
+    "lanes": LANES,
+}
+
+# Sizes of work, in words and multiply-adds; none changes a result.
+cdef enum:
+    TILE_WORKLOAD = 1 << 22     # multiply-adds a tile aims at: some 100 us
+    TILE_MAX_ROWS = 128
+    TILE_MIN_ROWS = 8 * ROWS
+    TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
+    LINE = 64                   # bytes
+    THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
+
+cdef double MAX_BYTES = 1e15
+
+
+cdef struct Pass:
+    const real** rows           # of the operand plane, from the first row of the tile
+    const real* taps            # kh x kw
+    Py_ssize_t kh
+    Py_ssize_t kw
+
+
+cdef struct Job:
+    const char* image
+    Py_ssize_t image_row        # bytes between rows
+    Py_ssize_t image_pixel      # bytes between pixels
+    char* out
+    Py_ssize_t out_row
+    Py_ssize_t out_pixel
+    Axis y
+    Axis x
+    real* taps[2]               # real and imaginary plane
+    real* fill[2]               # rows of fill pixels, straight and turned
+    int words                   # of a pixel that a pass works on: 2 where the image is complex
+    int planes                  # image planes: straight, turned
+    int parts                   # of the output that are problems of their own
+    bint in_place               # rows of the image may be read where they are
+    bint direct                 # rows of the output may be written where they are
+    Py_ssize_t lo               # output columns lo ... hi - 1 need no column outside the image
+    Py_ssize_t hi
+    Py_ssize_t fold             # words in a folded row, 0: no folding
+    Py_ssize_t tile_rows
+    Py_ssize_t n_ty
+    Py_ssize_t n_tx
+    Py_ssize_t pitch            # words between scratch rows
+    Py_ssize_t n_rows           # scratch rows of one plane
+    Py_ssize_t n_pointers       # row pointers of one plane
+
+
+cdef inline void taps_of_row(
+    vec[VECS]* acc, const real* p, const real* w, Py_ssize_t kw, Py_ssize_t dx,
+    Py_ssize_t r0, Py_ssize_t r1, Py_ssize_t nv,
+) noexcept nogil:
+    """One input row into the output rows r0 ... r1 - 1, all constants once inlined."""
+    cdef vec v[VECS]
+    cdef vec k
+    cdef Py_ssize_t j, r, b
+    for j in range(kw):
+        for b in range(nv):
+            v[b] = load(p + b * LANES)
+        for r in range(r0, r1):
+            k = splat(w[j - r * kw])
+            for b in range(nv):
+                acc[r][b] = acc[r][b] + k * v[b]
+        p += dx
+
+
+cdef inline void block(
+    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
+) noexcept nogil:
+    """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined."""
+    cdef vec acc[ROWS][VECS]
+    cdef Py_ssize_t q, i, r, b, kh, kw, r0, r1
+    cdef const real* p
+    cdef const real* w
+    for r in range(ROWS):
+        for b in range(nv):
+            acc[r][b] = splat(0)
+    for q in range(n_passes):
+        kh = passes[q].kh
+        kw = passes[q].kw
+        w = passes[q].taps
+        for i in range(nr + kh - 1):
+            p = passes[q].rows[y + i] + x
+            r0 = i - kh + 1 if i >= kh else 0
+            r1 = i + 1 if i < nr else nr
+            # Accumulators stay in registers only if their index is a constant: one case for each
+            # range of rows that an input row can reach.
+            r = r0 * (ROWS + 1) + r1
+            if r == 4:
+                taps_of_row(acc, p, w, kw, dx, 0, 4, nv)
+            elif r == 1:
+                taps_of_row(acc, p, w, kw, dx, 0, 1, nv)
+            elif r == 2:
+                taps_of_row(acc, p, w, kw, dx, 0, 2, nv)
+            elif r == 3:
+                taps_of_row(acc, p, w, kw, dx, 0, 3, nv)
+            elif r == 7:
+                taps_of_row(acc, p, w, kw, dx, 1, 2, nv)
+            elif r == 8:
+                taps_of_row(acc, p, w, kw, dx, 1, 3, nv)
+            elif r == 9:
+                taps_of_row(acc, p, w, kw, dx, 1, 4, nv)
+            elif r == 13:
+                taps_of_row(acc, p, w, kw, dx, 2, 3, nv)
+            elif r == 14:
+                taps_of_row(acc, p, w, kw, dx, 2, 4, nv)
+            elif r == 19:
+                taps_of_row(acc, p, w, kw, dx, 3, 4, nv)
+            w += kw
+    for r in range(ROWS):
+        if r < nr:
+            for b in range(nv):
+                store(dst + r * stride + b * LANES, acc[r][b])
+
+
+cdef void dispatch(
+    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
+) noexcept nogil:
+    """Makes nv a constant."""
+    if nv == 1:
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 1)
+    elif nv == 2:
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 2)
+    elif nv == 3:
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 3)
+    elif VECS > 3:
+        if nv == 4:
+            block(passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
+        elif nv == 5:
+            block(passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
+        else:
+            block(passes, n_passes, y, x, dx, dst, stride, nr, VECS)
+
+
+cdef void scatter(
+    const Job* job, char* dst, const real* src, Py_ssize_t word, Py_ssize_t count,
+) noexcept nogil:
+    """Words word ... word + count - 1 of an output row."""
+    cdef Py_ssize_t i
+    if job.words == 1:
+        for i in range(count):
+            put(dst + (word + i) * job.out_pixel, src[i])
+    else:
+        for i in range(count):
+            put(dst + ((word + i) >> 1) * job.out_pixel + ((word + i) & 1) * sizeof(elem), src[i])
+
+
+cdef void region(
+    const Job* job, const Pass* passes, Py_ssize_t n_passes, char* dst, Py_ssize_t dst_row,
+    Py_ssize_t height, Py_ssize_t begin, Py_ssize_t width, bint overrun,
+) noexcept nogil:
+    """Output words begin ... width - 1 of height rows.
+
+    Without overrun, no word beyond the window of output width - 1 may be read: the last block is
+    moved back onto outputs that were done before, which get the same bits again.
+    """
+    cdef real spill[BLOCK]
+    cdef Py_ssize_t y = 0, x, r, nr, nv, left, n_blocks
+    cdef bint direct
+    while y < height:
+        nr = min(ROWS, height - y)
+        x = begin
+        while x < width:
+            left = (width - x + LANES - 1) // LANES
+            n_blocks = (left + VECS - 1) // VECS
+            nv = (left + n_blocks - 1) // n_blocks
+            direct = job.direct
+            if x + nv * LANES > width:
+                if overrun:
+                    direct = False
+                else:
+                    nv = min(nv, width // LANES)
+                    x = min(x, width - nv * LANES)
+            if direct:
+                dispatch(
+                    passes, n_passes, y, x, job.words,
+                    <real*>(dst + y * dst_row) + x, dst_row // <Py_ssize_t>sizeof(real), nr, nv,
+                )
+            else:
+                dispatch(passes, n_passes, y, x, job.words, spill, nv * LANES, nr, nv)
+                for r in range(nr):
+                    scatter(
+                        job, dst + (y + r) * dst_row, spill + r * nv * LANES, x,
+                        min(nv * LANES, width - x),
+                    )
+            x += nv * LANES
+        y += nr
+
+
+cdef void folded_row(
+    const Job* job, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, char* dst,
+    Py_ssize_t width, const real** pointers, bint overrun,
+) noexcept nogil:
+    """One output row of a single kernel row.
+
+    A row alone has no second row to share its loads with. Cut into rows of S words, P'[y, x] =
+    P[S y + x], it has: tap a * S + b becomes tap (a, b) of a kernel of S columns. The taps left
+    over are a pass of their own.
+    """
+    cdef Pass folded[4]
+    cdef Pass plain[2]
+    cdef Py_ssize_t fold = job.fold
+    cdef Py_ssize_t kw = fold // job.words
+    cdef Py_ssize_t kh = job.x.k // kw
+    cdef Py_ssize_t rest = job.x.k % kw
+    cdef Py_ssize_t height = width // fold
+    cdef Py_ssize_t q, i, n = 0
+    cdef Py_ssize_t count = height + kh - 1 + (rest > 0)
+    for q in range(n_passes):
+        plain[q] = passes[q]
+        plain[q].rows += y
+        for i in range(count):
+            pointers[q * count + i] = plain[q].rows[0] + i * fold
+        folded[n].rows = pointers + q * count
+        folded[n].taps = plain[q].taps
+        folded[n].kh = kh
+        folded[n].kw = kw
+        n += 1
+        if rest:
+            folded[n].rows = folded[n - 1].rows + kh
+            folded[n].taps = plain[q].taps + kh * kw
+            folded[n].kh = 1
+            folded[n].kw = rest
+            n += 1
+    region(
+        job, folded, n, dst, fold // job.words * job.out_pixel, height, 0, fold, False,
+    )
+    region(job, plain, n_passes, dst, 0, 1, height * fold, width, overrun)
+
+
+cdef void segment(
+    const Job* job, Py_ssize_t part, Py_ssize_t y0, Py_ssize_t y1, Py_ssize_t x0, Py_ssize_t x1,
+    bint in_place, const real** pointers, real* scratch,
+) noexcept nogil:
+    """Output pixels y0 ... y1 - 1 by x0 ... x1 - 1."""
+    cdef Pass passes[2]
+    cdef Py_ssize_t plane, i, s
+    cdef Py_ssize_t n_rows = y1 - y0 + job.y.k - 1
+    cdef Py_ssize_t width = (x1 - x0) * job.words
+    cdef Py_ssize_t left = x0 + job.x.start
+    cdef const char* row
+    cdef char* dst
+    cdef real* gathered
+    if x0 >= x1:
+        return
+    in_place = in_place and width >= LANES
+    for plane in range(job.planes):
+        passes[plane].rows = pointers
+        passes[plane].taps = job.taps[part + plane]
+        passes[plane].kh = job.y.k
+        passes[plane].kw = job.x.k
+        for i in range(n_rows):
+            s = source(&job.y, y0 + job.y.start + i)
+            row = job.image + s * job.image_row
+            if s < 0:
+                pointers[i] = job.fill[plane]
+            elif in_place and plane == 0:
+                pointers[i] = <const real*>(row + left * job.image_pixel)
+            else:
+                gathered = scratch + i * job.pitch
+                gather_row(
+                    gathered, row, job.image_pixel, &job.x, left, x1 - x0 + job.x.k - 1,
+                    job.words, plane, job.fill[plane],
+                )
+                pointers[i] = gathered
+        pointers += n_rows
+        scratch += job.n_rows * job.pitch
+    dst = job.out + y0 * job.out_row + x0 * job.out_pixel + part * <Py_ssize_t>sizeof(elem)
+    if job.fold and width >= job.fold:
+        for i in range(y1 - y0):
+            folded_row(
+                job, passes, job.planes, i, dst + i * job.out_row, width, pointers, not in_place,
+            )
+    else:
+        region(
+            job, passes, job.planes, dst, job.out_row, y1 - y0, 0, width, not in_place,
+        )
+
+
+cdef void tile(const Job* job, Py_ssize_t t, char* memory) noexcept nogil:
+    cdef Py_ssize_t part = t % job.parts
+    cdef Py_ssize_t tx = t // job.parts % job.n_tx
+    cdef Py_ssize_t ty = t // job.parts // job.n_tx
+    cdef Py_ssize_t y0 = ty * job.tile_rows
+    cdef Py_ssize_t y1 = min(y0 + job.tile_rows, job.y.m)
+    cdef Py_ssize_t x0 = tx * (job.x.m // job.n_tx) + min(tx, job.x.m % job.n_tx)
+    cdef Py_ssize_t x1 = (tx + 1) * (job.x.m // job.n_tx) + min(tx + 1, job.x.m % job.n_tx)
+    cdef real* scratch = <real*>memory
+    cdef const real** pointers = <const real**>(
+        scratch + job.planes * job.n_rows * job.pitch
+    )
+    segment(job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
+    segment(
+        job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch,
+    )
+    segment(job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t to) noexcept nogil:
+    return (n + to - 1) // to * to
+
+
+cdef void lay_out(Job* job) noexcept nogil:
+    """Interior, folding and the grid of tiles: functions of the shapes and strides alone."""
+    cdef Py_ssize_t size = sizeof(real)
+    cdef Py_ssize_t nv, span, width
+    cdef double workload
+    # The gathered margins are whole vectors, so that no lane is wasted twice.
+    job.lo = min(job.x.m, round_up(max(0, -job.x.start), LANES))
+    job.hi = min(job.x.m, job.x.n - job.x.k + 1 - job.x.start)
+    job.hi = max(job.lo, job.x.m - round_up(job.x.m - job.hi, LANES))
+    job.in_place = job.image_pixel == job.words * size and sizeof(elem) == sizeof(real)
+    if not job.in_place:
+        job.lo = job.hi = 0
+    job.direct = (
+        sizeof(elem) == sizeof(real)
+        and job.out_pixel == job.words * size
+        and job.out_row % size == 0
+    )
+    job.fold = 0
+    if job.y.k == 1 and LANES > 1:
+        nv = min(VECS, job.x.k * job.words // (2 * LANES))
+        job.fold = nv * LANES
+    # Columns: what ROWS output rows need of the input stays in cache.
+    width = max(
+        TILE_BYTES // (size * (ROWS + job.y.k - 1)) - job.x.k * job.words,
+        4 * VECS * LANES,
+        8 * job.fold,
+    )
+    job.n_tx = max(1, job.x.m * job.words // width)
+    width = (job.x.m + job.n_tx - 1) // job.n_tx
+    workload = <double>width * job.words * job.y.k * job.x.k
+    job.tile_rows = <Py_ssize_t>min(<double>TILE_MAX_ROWS, TILE_WORKLOAD / workload)
+    job.tile_rows = round_up(max(job.tile_rows, TILE_MIN_ROWS), ROWS)
+    job.tile_rows = min(job.tile_rows, job.y.m)
+    job.n_ty = (job.y.m + job.tile_rows - 1) // job.tile_rows
+    # Scratch: whole blocks may be read past the last column of a gathered tile.
+    span = (width + job.x.k - 1) * job.words + VECS * LANES
+    job.pitch = round_up(span, LINE // size if size < LINE else 1) + LINE // size
+    job.n_rows = job.tile_rows + job.y.k - 1
+    job.n_pointers = job.n_rows
+    if job.fold:
+        job.n_pointers += width * job.words // job.fold + job.x.k * job.words // job.fold + 1
+
+
+cdef void transpose(Job* job) noexcept nogil:
+    job.y, job.x = job.x, job.y
+    job.image_row, job.image_pixel = job.image_pixel, job.image_row
+    job.out_row, job.out_pixel = job.out_pixel, job.out_row
+
+
+cdef void pack_taps(
+    Job* job, const char* kernel, Py_ssize_t row, Py_ssize_t column, int planes, bint conjugate,
+) noexcept nogil:
+    cdef Py_ssize_t plane, i, j
+    cdef real w
+    for plane in range(planes):
+        for i in range(job.y.k):
+            for j in range(job.x.k):
+                w = fetch(kernel + i * row + j * column + plane * <Py_ssize_t>sizeof(elem))
+                job.taps[plane][i * job.x.k + j] = -w if conjugate and plane else w
+
+
+cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(job.pitch):
+        if job.words == 1:
+            job.fill[0][i] = <real>fill[0]
+        else:
+            job.fill[0][i] = <real>fill[i & 1]
+            job.fill[1][i] = <real>fill[0] if i & 1 else -<real>fill[1]
+
+
+def run(
+    const elem[:, :] image,
+    const elem[:, :] kernel,
+    elem[:, :] out,
+    int words,                  # IN: 2 if the image is complex
+    int planes,                 # IN: 2 if the kernel is complex
+    Py_ssize_t start_y,         # IN: image coordinate under the first tap of out[0, 0]
+    Py_ssize_t start_x,
+    int boundary,
+    const elem[::1] fill,       # IN: the fill value, real and imaginary part
+    bint rotate,                # IN: rotate the kernel by 180 degrees
+    bint conjugate,             # IN: conjugate the kernel
+    int workers,
+):
+    cdef Job job
+    cdef const char* taps = <const char*>&kernel[0, 0]
+    cdef Py_ssize_t taps_row = kernel.strides[0], taps_column = kernel.strides[1]
+    cdef Py_ssize_t t, n_tiles, n_tables, n_taps, n_scratch
+    cdef int n_threads
+    cdef double n_bytes
+    cdef char* arena
+    cdef char* memory
+    job.image = <const char*>&image[0, 0]
+    job.image_row, job.image_pixel = image.strides[0], image.strides[1]
+    job.out = <char*>&out[0, 0]
+    job.out_row, job.out_pixel = out.strides[0], out.strides[1]
+    job.y.n, job.y.m, job.y.k, job.y.start = image.shape[0], out.shape[0], kernel.shape[0], start_y
+    job.x.n, job.x.m, job.x.k, job.x.start = image.shape[1], out.shape[1], kernel.shape[1], start_x
+    job.words = words
+    job.planes = planes if words == 2 else 1
+    job.parts = planes if words == 1 else 1
+    if rotate:
+        taps += (job.y.k - 1) * taps_row + (job.x.k - 1) * taps_column
+        taps_row, taps_column = -taps_row, -taps_column
+    if job.x.m * words < LANES and job.y.m > job.x.m:
+        transpose(&job)
+        taps_row, taps_column = taps_column, taps_row
+    lay_out(&job)
+
+    n_tiles = job.n_ty * job.n_tx * job.parts
+    n_bytes = <double>job.y.m * job.x.m * job.y.k * job.x.k * job.planes * job.parts
+    n_threads = <int>min(<double>min(workers, n_tiles), 1 + n_bytes / THREAD_WORKLOAD)
+    # Everything is allocated at once, before a word is written; what would overflow a size is
+    # more than any machine has.
+    n_bytes = <double>sizeof(real) * (
+        <double>job.y.k * job.x.k * planes
+        + 2.0 * job.pitch
+        + <double>n_threads * (<double>job.planes * job.n_rows * job.pitch)
+    ) + <double>n_threads * job.planes * job.n_pointers * sizeof(void*)
+    if n_bytes > MAX_BYTES:
+        raise MemoryError(f"fastconv needs {n_bytes:.3g} bytes of scratch memory")
+    n_tables = n_before(&job.y) + n_after(&job.y) + n_before(&job.x) + n_after(&job.x)
+    n_tables = round_up(n_tables * sizeof(Py_ssize_t), LINE)
+    n_taps = round_up(job.y.k * job.x.k * sizeof(real), LINE)
+    n_scratch = round_up(job.planes * job.n_rows * job.pitch * sizeof(real), LINE)
+    n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), LINE)
+    arena = <char*>malloc(
+        LINE + n_tables + planes * n_taps
+        + 2 * round_up(job.pitch * sizeof(real), LINE) + n_threads * n_scratch
+    )
+    if arena == NULL:
+        raise MemoryError("fastconv could not get its scratch memory")
+    memory = arena + (LINE - <size_t>arena % LINE)
+    job.y.before = <Py_ssize_t*>memory
+    job.y.after = job.y.before + n_before(&job.y)
+    job.x.before = job.y.after + n_after(&job.y)
+    job.x.after = job.x.before + n_before(&job.x)
+    memory += n_tables
+    job.taps[0] = <real*>memory
+    job.taps[1] = <real*>(memory + n_taps)
+    memory += planes * n_taps
+    job.fill[0] = <real*>memory
+    memory += round_up(job.pitch * sizeof(real), LINE)
+    job.fill[1] = <real*>memory
+    memory += round_up(job.pitch * sizeof(real), LINE)
+    with nogil:
+        fill_tables(&job.y, boundary)
+        fill_tables(&job.x, boundary)
+        pack_taps(&job, taps, taps_row, taps_column, planes, conjugate)
+        fill_rows(&job, &fill[0])
+        # Gathered tiles are read past their last column; what is read there goes nowhere, but
+        # it must be numbers, not the denormals or the poison of fresh memory.
+        memset(memory, 0, n_threads * n_scratch)
+        if n_threads == 1:
+            for t in range(n_tiles):
+                tile(&job, t, memory)
+        else:
+            for t in prange(n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
+                tile(&job, t, memory + threadid() * n_scratch)
+        free(arena)
+
+
+def fma_peak(int repeats):
+    """Multiply-adds in registers alone: the best rate of `repeats` runs on one thread, in flop/s."""
+    cdef vec acc[ROWS][VECS]
+    cdef real ones[LANES]
+    cdef vec a, b
+    cdef Py_ssize_t t, r, v
+    cdef Py_ssize_t n = 200_000
+    cdef double best = 0, start
+    for r in range(LANES):
+        ones[r] = 1
+    a = load(ones)
+    b = load(ones)
+    for r in range(ROWS):
+        for v in range(VECS):
+            acc[r][v] = splat(0)
+    for _ in range(repeats):
+        start = time.perf_counter()
+        with nogil:
+            for t in range(n):
+                for r in range(ROWS):
+                    for v in range(VECS):
+                        acc[r][v] = acc[r][v] * a + b
+        best = max(best, 2.0 * n * ROWS * VECS * LANES / (time.perf_counter() - start))
+    for r in range(ROWS):
+        for v in range(VECS):
+            store(ones, acc[r][v])
+    return best

@@ -1,0 +1,104 @@
+"""The compiled modules: which one runs a problem, and with which instructions.
+
+The only importer of engines. A module of a level above the processor's must not even be imported,
+for its very initialisation runs instructions of that level.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib import import_module
+from operator import attrgetter, methodcaller
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv import _runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from fastconv._problem import Problem
+
+    Array = np.ndarray[Any, Any]
+
+BUILT: tuple[str, ...] = _runtime.BUILD["levels"]
+"""Instruction-set levels of this build, lowest first."""
+
+
+def _choose_level() -> str:
+    usable = BUILT[: BUILT.index(_runtime.level()) + 1] if _runtime.level() in BUILT else BUILT
+    forced = os.environ.get("FASTCONV_ISA")
+    if forced is None:
+        return usable[-1]
+    if forced not in BUILT:
+        raise ImportError(f"FASTCONV_ISA={forced}: this build of fastconv has {', '.join(BUILT)}")
+    if forced not in usable:
+        raise ImportError(f"FASTCONV_ISA={forced}: this processor runs {', '.join(usable)}")
+    return forced
+
+
+LEVEL = _choose_level()
+"""The level that is used."""
+
+
+def _itself(a: Array) -> Array:
+    return a
+
+
+# dtype.char: the word of its engine, and the view of an array as words of that kind. Complex
+# arrays are handed over as their real parts: the imaginary part is the next word.
+_WORDS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "f": ("f32", _itself),
+    "d": ("f64", _itself),
+    "g": ("ld", _itself),
+    "F": ("f32", attrgetter("real")),
+    "D": ("f64", attrgetter("real")),
+    "G": ("ld", attrgetter("real")),
+}
+for _char in "bBhHiIlLqQ":
+    _bits = 8 * np.dtype(_char).itemsize
+    _WORDS[_char] = (f"u{_bits}", methodcaller("view", np.dtype(f"u{_bits // 8}")))
+
+SUPPORTED = frozenset(_WORDS)
+"""Type codes of the results that there is an engine for."""
+
+
+@cache
+def engine_for(word: str) -> ModuleType:
+    """Return the compiled module that computes with `word` at the level in use."""
+    # long double has no vectors, so one level serves.
+    level = "baseline" if word == "ld" else LEVEL
+    return import_module(f"fastconv._direct_{word}_{level}")
+
+
+_runs: dict[str, tuple[Callable[..., None], Callable[[Array], Array]]] = {}
+
+
+def _engine_of(char: str) -> tuple[Callable[..., None], Callable[[Array], Array]]:
+    if char not in _runs:
+        word, view = _WORDS[char]
+        _runs[char] = engine_for(word).run, view
+    return _runs[char]
+
+
+def run(problem: Problem, out: Array, workers: int) -> None:
+    """Compute `problem` into `out`, which overlaps none of its arrays."""
+    image, kernel, start_y, start_x, boundary, fill, rotate, conjugate = problem
+    engine, view = _engine_of(out.dtype.char)
+    engine(
+        view(image),
+        view(kernel),
+        view(out),
+        2 if image.dtype.kind == "c" else 1,
+        2 if kernel.dtype.kind == "c" else 1,
+        start_y,
+        start_x,
+        boundary,
+        fill,
+        rotate,
+        conjugate,
+        workers,
+    )

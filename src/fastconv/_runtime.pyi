@@ -1,0 +1,11 @@
+from typing import TypedDict
+
+class _Build(TypedDict):
+    compiler: str
+    levels: tuple[str, ...]
+    openmp: int
+
+BUILD: _Build
+
+def level() -> str: ...
+def max_threads() -> int: ...
