@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -378,12 +379,8 @@ def run(path: Path | None, output: Path, workers: int | None) -> None:
     progress = Progress(len(FILTERS))
     rows = []
     for done, filter_ in enumerate(FILTERS):
-        label = f"{filter_.name} {filter_.size}"
-        rows.append(
-            measure(
-                image, filter_, threads, lambda runs, d=done, n=label: progress.show(d, n, runs)
-            )
-        )
+        tick = partial(progress.show, done, f"{filter_.name} {filter_.size}")
+        rows.append(measure(image, filter_, threads, tick))
     progress.close()
     print(table(rows))
 

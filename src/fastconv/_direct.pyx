@@ -97,6 +97,7 @@ cdef struct Job:
     Py_ssize_t tile_rows
     Py_ssize_t n_ty
     Py_ssize_t n_tx
+    Py_ssize_t span             # words of the widest row that is read
     Py_ssize_t pitch            # words between scratch rows
     Py_ssize_t n_rows           # scratch rows of one plane
     Py_ssize_t n_pointers       # row pointers of one plane
@@ -127,17 +128,17 @@ cdef inline void block(
     """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined."""
     cdef vec acc[ROWS][VECS]
     cdef Py_ssize_t q, i, r, b, kh, kw, r0, r1
+    cdef const real** rows
     cdef const real* p
     cdef const real* w
     for r in range(ROWS):
         for b in range(nv):
             acc[r][b] = splat(0)
     for q in range(n_passes):
-        kh = passes[q].kh
-        kw = passes[q].kw
-        w = passes[q].taps
+        kh, kw, w = passes[q].kh, passes[q].kw, passes[q].taps
+        rows = passes[q].rows + y
         for i in range(nr + kh - 1):
-            p = passes[q].rows[y + i] + x
+            p = rows[i] + x
             r0 = i - kh + 1 if i >= kh else 0
             r1 = i + 1 if i < nr else nr
             # Accumulators stay in registers only if their index is a constant: one case for each
@@ -170,11 +171,15 @@ cdef inline void block(
                 store(dst + r * stride + b * LANES, acc[r][b])
 
 
-cdef void dispatch(
+cdef inline void dispatch(
     const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
-    """Makes nv a constant."""
+    """Makes nv a constant.
+
+    To be inlined into a loop: gcc unrolls no outermost loops in time, and would keep the
+    accumulators of `block` in memory.
+    """
     if nv == 1:
         block(passes, n_passes, y, x, dx, dst, stride, nr, 1)
     elif nv == 2:
@@ -204,7 +209,7 @@ cdef void scatter(
 
 
 cdef void region(
-    const Job* job, const Pass* passes, Py_ssize_t n_passes, char* dst, Py_ssize_t dst_row,
+    const Job* job, const Pass* passes, Py_ssize_t n_passes, char* out, Py_ssize_t out_row,
     Py_ssize_t height, Py_ssize_t begin, Py_ssize_t width, bint overrun,
 ) noexcept nogil:
     """Output words begin ... width - 1 of height rows.
@@ -214,6 +219,8 @@ cdef void region(
     """
     cdef real spill[BLOCK]
     cdef Py_ssize_t y = 0, x, r, nr, nv, left, n_blocks
+    cdef Py_ssize_t stride
+    cdef real* dst
     cdef bint direct
     while y < height:
         nr = min(ROWS, height - y)
@@ -230,16 +237,17 @@ cdef void region(
                     nv = min(nv, width // LANES)
                     x = min(x, width - nv * LANES)
             if direct:
-                dispatch(
-                    passes, n_passes, y, x, job.words,
-                    <real*>(dst + y * dst_row) + x, dst_row // <Py_ssize_t>sizeof(real), nr, nv,
-                )
+                dst = <real*>(out + y * out_row) + x
+                stride = out_row // <Py_ssize_t>sizeof(real)
             else:
-                dispatch(passes, n_passes, y, x, job.words, spill, nv * LANES, nr, nv)
+                dst = spill
+                stride = nv * LANES
+            dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
+            if not direct:
                 for r in range(nr):
                     scatter(
-                        job, dst + (y + r) * dst_row, spill + r * nv * LANES, x,
-                        min(nv * LANES, width - x),
+                        job, out + (y + r) * out_row, spill + r * stride, x,
+                        min(stride, width - x),
                     )
             x += nv * LANES
         y += nr
@@ -321,6 +329,8 @@ cdef void segment(
                     job.words, plane, job.fill[plane],
                 )
                 pointers[i] = gathered
+                # Read, if at all, into lanes that go nowhere; but denormals would be slow.
+                memset(gathered + (x1 - x0 + job.x.k - 1) * job.words, 0, LANES * sizeof(real))
         pointers += n_rows
         scratch += job.n_rows * job.pitch
     dst = job.out + y0 * job.out_row + x0 * job.out_pixel + part * <Py_ssize_t>sizeof(elem)
@@ -392,13 +402,17 @@ cdef void lay_out(Job* job) noexcept nogil:
     job.tile_rows = round_up(max(job.tile_rows, TILE_MIN_ROWS), ROWS)
     job.tile_rows = min(job.tile_rows, job.y.m)
     job.n_ty = (job.y.m + job.tile_rows - 1) // job.tile_rows
-    # Scratch: whole blocks may be read past the last column of a gathered tile.
-    span = (width + job.x.k - 1) * job.words + VECS * LANES
-    job.pitch = round_up(span, LINE // size if size < LINE else 1) + LINE // size
+    # Blocks of whole vectors are read up to LANES - 1 words past the last column.
+    job.span = (width + job.x.k - 1) * job.words + LANES
+    if job.in_place and job.planes == 1:
+        width = min(width, max(job.lo, job.x.m - job.hi, LANES))
+    # An odd number of cache lines, lest the rows of a tile compete for the same few sets.
+    job.pitch = ((width + job.x.k - 1) * job.words + LANES) * size
+    job.pitch = (round_up(job.pitch, LINE) // LINE | 1) * LINE // size
     job.n_rows = job.tile_rows + job.y.k - 1
     job.n_pointers = job.n_rows
     if job.fold:
-        job.n_pointers += width * job.words // job.fold + job.x.k * job.words // job.fold + 1
+        job.n_pointers += (job.span + job.x.k * job.words) // job.fold + 1
 
 
 cdef void transpose(Job* job) noexcept nogil:
@@ -420,13 +434,13 @@ cdef void pack_taps(
 
 
 cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
+    cdef real re = <real>fill[0], im = <real>fill[1]
     cdef Py_ssize_t i
-    for i in range(job.pitch):
-        if job.words == 1:
-            job.fill[0][i] = <real>fill[0]
-        else:
-            job.fill[0][i] = <real>fill[i & 1]
-            job.fill[1][i] = <real>fill[0] if i & 1 else -<real>fill[1]
+    for i in range(job.span):
+        job.fill[0][i] = im if job.words == 2 and i & 1 else re
+    if job.planes == 2:
+        for i in range(job.span):
+            job.fill[1][i] = re if i & 1 else -im
 
 
 def run(
@@ -438,12 +452,13 @@ def run(
     Py_ssize_t start_y,         # IN: image coordinate under the first tap of out[0, 0]
     Py_ssize_t start_x,
     int boundary,
-    const elem[::1] fill,       # IN: the fill value, real and imaginary part
+    const elem[:, :] fill,      # IN: the fill value; None: zero
     bint rotate,                # IN: rotate the kernel by 180 degrees
     bint conjugate,             # IN: conjugate the kernel
     int workers,
 ):
     cdef Job job
+    cdef elem[2] outside = [0, 0]
     cdef const char* taps = <const char*>&kernel[0, 0]
     cdef Py_ssize_t taps_row = kernel.strides[0], taps_column = kernel.strides[1]
     cdef Py_ssize_t t, n_tiles, n_tables, n_taps, n_scratch
@@ -457,6 +472,10 @@ def run(
     job.out_row, job.out_pixel = out.strides[0], out.strides[1]
     job.y.n, job.y.m, job.y.k, job.y.start = image.shape[0], out.shape[0], kernel.shape[0], start_y
     job.x.n, job.x.m, job.x.k, job.x.start = image.shape[1], out.shape[1], kernel.shape[1], start_x
+    if fill is not None:
+        outside[0] = (&fill[0, 0])[0]
+        if words == 2:
+            outside[1] = (&fill[0, 0])[1]
     job.words = words
     job.planes = planes if words == 2 else 1
     job.parts = planes if words == 1 else 1
@@ -475,7 +494,7 @@ def run(
     # more than any machine has.
     n_bytes = <double>sizeof(real) * (
         <double>job.y.k * job.x.k * planes
-        + 2.0 * job.pitch
+        + 2.0 * job.span
         + <double>n_threads * (<double>job.planes * job.n_rows * job.pitch)
     ) + <double>n_threads * job.planes * job.n_pointers * sizeof(void*)
     if n_bytes > MAX_BYTES:
@@ -487,7 +506,7 @@ def run(
     n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), LINE)
     arena = <char*>malloc(
         LINE + n_tables + planes * n_taps
-        + 2 * round_up(job.pitch * sizeof(real), LINE) + n_threads * n_scratch
+        + 2 * round_up(job.span * sizeof(real), LINE) + n_threads * n_scratch
     )
     if arena == NULL:
         raise MemoryError("fastconv could not get its scratch memory")
@@ -501,17 +520,14 @@ def run(
     job.taps[1] = <real*>(memory + n_taps)
     memory += planes * n_taps
     job.fill[0] = <real*>memory
-    memory += round_up(job.pitch * sizeof(real), LINE)
+    memory += round_up(job.span * sizeof(real), LINE)
     job.fill[1] = <real*>memory
-    memory += round_up(job.pitch * sizeof(real), LINE)
+    memory += round_up(job.span * sizeof(real), LINE)
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
         pack_taps(&job, taps, taps_row, taps_column, planes, conjugate)
-        fill_rows(&job, &fill[0])
-        # Gathered tiles are read past their last column; what is read there goes nowhere, but
-        # it must be numbers, not the denormals or the poison of fresh memory.
-        memset(memory, 0, n_threads * n_scratch)
+        fill_rows(&job, outside)
         if n_threads == 1:
             for t in range(n_tiles):
                 tile(&job, t, memory)
@@ -521,30 +537,36 @@ def run(
         free(arena)
 
 
-def fma_peak(int repeats):
-    """Multiply-adds in registers alone: the best rate of `repeats` runs on one thread, in flop/s."""
+def _multiply_adds(Py_ssize_t n):
+    """ROWS * VECS * LANES * n multiply-adds in registers alone."""
     cdef vec acc[ROWS][VECS]
-    cdef real ones[LANES]
+    cdef real word[LANES]
     cdef vec a, b
     cdef Py_ssize_t t, r, v
-    cdef Py_ssize_t n = 200_000
-    cdef double best = 0, start
     for r in range(LANES):
-        ones[r] = 1
-    a = load(ones)
-    b = load(ones)
+        word[r] = 1
+    a = load(word)
+    b = load(word)
     for r in range(ROWS):
         for v in range(VECS):
             acc[r][v] = splat(0)
+    with nogil:
+        for t in range(n):
+            for r in range(ROWS):
+                for v in range(VECS):
+                    acc[r][v] = acc[r][v] * a + b
+    for r in range(1, ROWS * VECS):
+        acc[0][0] = acc[0][0] + acc[r // VECS][r % VECS]
+    store(word, acc[0][0])
+    return word[0]  # the compiler need not compute what nobody gets
+
+
+def fma_peak(int repeats):
+    """Rate of multiply-adds in registers, the best of `repeats` runs on one thread, in flop/s."""
+    cdef Py_ssize_t n = 200_000
+    best = 0.0
     for _ in range(repeats):
         start = time.perf_counter()
-        with nogil:
-            for t in range(n):
-                for r in range(ROWS):
-                    for v in range(VECS):
-                        acc[r][v] = acc[r][v] * a + b
-        best = max(best, 2.0 * n * ROWS * VECS * LANES / (time.perf_counter() - start))
-    for r in range(ROWS):
-        for v in range(VECS):
-            store(ones, acc[r][v])
+        _multiply_adds(n)
+        best = max(best, 2 * n * ROWS * VECS * LANES / (time.perf_counter() - start))
     return best

@@ -44,16 +44,13 @@ LEVEL = _choose_level()
 """The level that is used."""
 
 
-def _itself(a: Array) -> Array:
-    return a
-
-
-# dtype.char: the word of its engine, and the view of an array as words of that kind. Complex
-# arrays are handed over as their real parts: the imaginary part is the next word.
-_WORDS: dict[str, tuple[str, Callable[[Array], Array]]] = {
-    "f": ("f32", _itself),
-    "d": ("f64", _itself),
-    "g": ("ld", _itself),
+# dtype.char: the word of its engine, and the view of an array as words of that kind, if it is
+# not one already. Complex arrays are handed over as their real parts: the imaginary part is the
+# next word.
+_WORDS: dict[str, tuple[str, Callable[[Array], Array] | None]] = {
+    "f": ("f32", None),
+    "d": ("f64", None),
+    "g": ("ld", None),
     "F": ("f32", attrgetter("real")),
     "D": ("f64", attrgetter("real")),
     "G": ("ld", attrgetter("real")),
@@ -65,6 +62,9 @@ for _char in "bBhHiIlLqQ":
 SUPPORTED = frozenset(_WORDS)
 """Type codes of the results that there is an engine for."""
 
+PLAIN = frozenset(char for char in _WORDS if char not in "FDG")
+"""Those of real numbers, whose arrays have no parts to look into."""
+
 
 @cache
 def engine_for(word: str) -> ModuleType:
@@ -74,31 +74,24 @@ def engine_for(word: str) -> ModuleType:
     return import_module(f"fastconv._direct_{word}_{level}")
 
 
-_runs: dict[str, tuple[Callable[..., None], Callable[[Array], Array]]] = {}
-
-
-def _engine_of(char: str) -> tuple[Callable[..., None], Callable[[Array], Array]]:
-    if char not in _runs:
-        word, view = _WORDS[char]
-        _runs[char] = engine_for(word).run, view
-    return _runs[char]
+_engines: dict[str, tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
 
 
 def run(problem: Problem, out: Array, workers: int) -> None:
     """Compute `problem` into `out`, which overlaps none of its arrays."""
-    image, kernel, start_y, start_x, boundary, fill, rotate, conjugate = problem
-    engine, view = _engine_of(out.dtype.char)
+    image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
+    char = dtype.char
+    if char not in _engines:
+        word, view = _WORDS[char]
+        _engines[char] = engine_for(word).run, view
+    engine, view = _engines[char]
+    image_words = kernel_words = 1
+    if view is not None:
+        image_words += image.dtype.kind == "c"
+        kernel_words += kernel.dtype.kind == "c"
+        image, kernel, out = view(image), view(kernel), view(out)
+        fill = fill if fill is None else view(fill)
     engine(
-        view(image),
-        view(kernel),
-        view(out),
-        2 if image.dtype.kind == "c" else 1,
-        2 if kernel.dtype.kind == "c" else 1,
-        start_y,
-        start_x,
-        boundary,
-        fill,
-        rotate,
-        conjugate,
-        workers,
+        image, kernel, out, image_words, kernel_words, start_y, start_x, boundary, fill, rotate,
+        conjugate, workers,
     )

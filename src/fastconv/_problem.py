@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.exceptions import ComplexWarning
 
-from fastconv._dispatch import SUPPORTED
+from fastconv._dispatch import PLAIN, SUPPORTED
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Array = np.ndarray[Any, Any]
 
-MODES = frozenset({"full", "same", "valid"})
 FILL, WRAP, SYMM, REFLECT = range(4)
 # scipy knows the name 'reflect', and then refuses it in its own way.
 BOUNDARIES = {
@@ -43,68 +42,44 @@ class Problem(NamedTuple):
 
     image: Array
     kernel: Array
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
     start_y: int
     start_x: int
     boundary: int
-    fill: Array
+    fill: Array | None
     rotate: bool
     conjugate: bool
 
 
-def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of the real part."""
-    return dtype.type(0).real.dtype if dtype.kind == "c" else dtype
-
-
-def words_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of the words that an engine computes with."""
-    if dtype.kind == "i":
-        return np.dtype(f"u{dtype.itemsize}")
-    return real_dtype(dtype)
-
-
-_zeros = {
-    np.dtype(char): np.zeros(2, words_dtype(np.dtype(char))) for char in sorted(SUPPORTED)
-}
-
-
-def _swap_needed(shape1: tuple[int, ...], shape2: tuple[int, ...]) -> bool:
+def _swap_needed(h: int, w: int, kh: int, kw: int) -> bool:
     """Whether the second of two shapes is the one that holds the other ('valid' mode)."""
-    if shape1[0] >= shape2[0] and shape1[1] >= shape2[1]:
+    if h >= kh and w >= kw:
         return False
-    if shape2[0] >= shape1[0] and shape2[1] >= shape1[1]:
+    if kh >= h and kw >= w:
         return True
     raise ValueError(
         "For 'valid' mode, one must be at least as large as the other in every dimension"
     )
 
 
-def _result_dtype(in1: Array, in2: Array) -> np.dtype[Any]:
-    dtype = in1.dtype
-    if dtype is in2.dtype and dtype in _zeros:
-        return dtype
-    return np.result_type(in1, in2)
+def _result_dtype(a: Array, b: Array) -> np.dtype[Any]:
+    dtype = np.result_type(a, b)
+    if dtype.kind in "SUT":
+        raise ValueError("data type must provide an itemsize")
+    return dtype
 
 
-def _fill_words(value: object, dtype: np.dtype[Any]) -> Array:
-    """Return the fill value as words: its real and its imaginary part."""
-    if type(value) is int and value == 0:
-        return _zeros[dtype]
-    words = np.zeros(2, words_dtype(dtype))
-    words[: dtype.itemsize // words.itemsize] = _fill_scalar(value, dtype).view(words.dtype)
-    return words
-
-
-def _fill_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
+def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     """Convert as scipy does: to `dtype`, else by way of complex, which is always an error."""
     try:
         fill = np.asarray(value, dtype)
     except (TypeError, ValueError, OverflowError):
-        fill = np.asarray(value, np.complex128)
+        np.asarray(value, np.complex128)
         warnings.warn(
             "Casting complex values to real discards the imaginary part",
             ComplexWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         raise ValueError(
             "could not cast `fillvalue` directly to the output type (it was first converted to "
@@ -114,56 +89,36 @@ def _fill_scalar(value: Any, dtype: np.dtype[Any]) -> Array:
         raise ValueError("`fillvalue` cannot be an empty array.")
     if fill.size > 1:
         raise ValueError("`fillvalue` must be scalar or an array with one element.")
-    return fill.reshape(1)
+    return fill.reshape(1, 1) if fill.any() else None
 
 
-def _as(a: Array, dtype: np.dtype[Any]) -> Array:
+def _real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     """`a` in `dtype`, or in its real part's dtype where `a` has no imaginary part."""
     if dtype.kind != "c":
-        return a if a.dtype is dtype else a.astype(dtype)
-    if a.dtype.kind == "c":
-        a = a if a.dtype is dtype else a.astype(dtype)
-        return a if a.imag.any() else a.real
-    return a.astype(real_dtype(dtype), copy=False)
+        return a.astype(dtype, copy=False)
+    if a.dtype.kind != "c":
+        return a.astype(dtype.type(0).real.dtype, copy=False)
+    a = a.astype(dtype, copy=False)
+    return a if a.imag.any() else a.real
 
 
 def prepare(
     name: str,
+    correlate: bool,
     in1: ArrayLike,
     in2: ArrayLike,
     mode: str,
     boundary: str,
-    fillvalue: object,
-) -> tuple[Problem, tuple[int, int], np.dtype[Any]]:
-    """Check the arguments of the function `name`; return problem, shape and dtype of the result."""
-    a = np.asarray(in1)
-    b = np.asarray(in2)
-    if not a.ndim == b.ndim == 2:
+    fillvalue: Any,
+) -> Problem:
+    """Check the arguments of the function `name` and make them a problem."""
+    image = np.asarray(in1)
+    kernel = np.asarray(in2)
+    if image.ndim != 2 or kernel.ndim != 2:
         raise ValueError(f"{name} inputs must both be 2-D arrays")
-    correlate = name == "correlate2d"
-    swap = mode == "valid" and _swap_needed(a.shape, b.shape)
-    if mode not in MODES:
-        raise ValueError("Acceptable mode flags are 'valid', 'same', or 'full'.")
-    try:
-        edge = BOUNDARIES[boundary]
-    except KeyError:
-        raise ValueError(
-            "Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' "
-            "(or 'symm')."
-        ) from None
-    if correlate and b.dtype.kind not in "biufc":
-        b = b.conj()  # refuses what has no conjugate, in numpy's words
-    dtype = _result_dtype(a, b)
-    if edge == REFLECT:
-        raise ValueError("Incorrect boundary value.")
-    if dtype not in _zeros:
-        if dtype.kind in "SUT":
-            raise ValueError("data type must provide an itemsize")
-        raise ValueError("convolve2d not available for this type.")
-    fill = _fill_words(fillvalue, dtype) if edge == FILL else _zeros[dtype]
-
-    h, w = a.shape
-    kh, kw = b.shape
+    h, w = image.shape
+    kh, kw = kernel.shape
+    swap = False
     if mode == "full":
         start_y, start_x = 1 - kh, 1 - kw
         shape = h + kh - 1, w + kw - 1
@@ -172,21 +127,53 @@ def prepare(
         start_y = -((kh - 1) // 2) if correlate else -(kh // 2)
         start_x = -((kw - 1) // 2) if correlate else -(kw // 2)
         shape = h, w
-    else:
+    elif mode == "valid":
+        swap = _swap_needed(h, w, kh, kw)
         start_y = start_x = 0
         shape = abs(h - kh) + 1, abs(w - kw) + 1
-    if min(shape) > 0 and 0 in a.shape and 0 not in b.shape and edge != FILL:
-        raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
+    else:
+        hash(mode)  # scipy looks it up in a dict, which refuses a list in other words
+        raise ValueError("Acceptable mode flags are 'valid', 'same', or 'full'.")
+    try:
+        edge = BOUNDARIES[boundary]
+    except KeyError:
+        raise ValueError(
+            "Acceptable boundary flags are 'fill', 'circular' (or 'wrap'), and 'symmetric' "
+            "(or 'symm')."
+        ) from None
 
-    image, kernel, rotate, conjugate = _as(a, dtype), _as(b, dtype), not correlate, correlate
-    if not swap and mode != "valid" and b.size > a.size and edge == FILL and not fill.any():
+    dtype = image.dtype
+    plain = dtype is kernel.dtype and dtype.char in PLAIN
+    if not plain:
+        if correlate:
+            kernel.conj()  # refuses what has no conjugate, in numpy's words
+        dtype = _result_dtype(image, kernel)
+    if edge == REFLECT:
+        raise ValueError("Incorrect boundary value.")
+    fill = None
+    if edge == FILL:
+        if fillvalue.__class__ is not int or fillvalue:
+            fill = _fill_of(fillvalue, dtype)
+    elif 0 in image.shape and 0 not in kernel.shape and 0 not in shape:
+        raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
+    if not plain:
+        if dtype.char not in SUPPORTED:
+            raise ValueError("convolve2d not available for this type.")
+        if fill is None or not fill.imag.any():
+            image = _real_where_it_can(image, dtype)
+        else:
+            image = image.astype(dtype, copy=False)
+        kernel = _real_where_it_can(kernel, dtype)
+
+    if mode != "valid" and kh * kw > h * w and edge == FILL and fill is None:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
         # in either meets the zeros around the image.
         if swap := bool(np.isfinite(image).all() and np.isfinite(kernel).all()):
             start_y += kh - h
             start_x += kw - w
+    rotate = not correlate
     if swap:
         if correlate:
             kernel = kernel.conj()[::-1, ::-1]
-        image, kernel, rotate, conjugate = kernel, image, True, False
-    return Problem(image, kernel, start_y, start_x, edge, fill, rotate, conjugate), shape, dtype
+        image, kernel, rotate, correlate = kernel, image, True, False
+    return Problem(image, kernel, shape, dtype, start_y, start_x, edge, fill, rotate, correlate)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+METHODS = ("auto", "direct")
+
 __all__ = ["convolve2d", "correlate2d"]
 
 
@@ -105,8 +107,8 @@ def convolve2d(
     >>> fastconv.convolve2d([[1, 2, 3]], [[1, 10]], mode="same", boundary="wrap")
     array([[31, 12, 23]])
     """
-    problem, shape, dtype = prepare("convolve2d", in1, in2, mode, boundary, fillvalue)
-    return _solve(problem, shape, dtype, method, out, workers)
+    problem = prepare("convolve2d", False, in1, in2, mode, boundary, fillvalue)
+    return _solve(problem, method, out, workers)
 
 
 def correlate2d(
@@ -170,58 +172,50 @@ def correlate2d(
     >>> fastconv.correlate2d([[1, 2, 3]], [[1, 1j]], mode="valid")
     array([[1.-2.j, 2.-3.j]])
     """
-    problem, shape, dtype = prepare("correlate2d", in1, in2, mode, boundary, fillvalue)
-    return _solve(problem, shape, dtype, method, out, workers)
+    problem = prepare("correlate2d", True, in1, in2, mode, boundary, fillvalue)
+    return _solve(problem, method, out, workers)
 
 
 def _solve(
-    problem: Problem,
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    method: str,
-    out: Array | None,
-    workers: SupportsIndex | None,
+    problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None
 ) -> Array:
-    if method not in ("auto", "direct"):
+    if method not in METHODS:
         raise ValueError("Acceptable method flags are 'auto' or 'direct'.")
     n_threads = resolve(workers)
     if out is None:
-        out = np.empty(shape, dtype)
+        out = np.empty(problem.shape, problem.dtype)
         _compute(problem, out, n_threads)
         return out
-    _check_out(out, shape, dtype)
+    _check_out(out, problem)
     if np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel):
-        result = np.empty(shape, dtype)
-        _compute(problem, result, n_threads)
-        out[...] = result
+        out[...] = _solve(problem, method, None, workers)
     else:
         _compute(problem, out, n_threads)
     return out
 
 
-def _check_out(out: object, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+def _check_out(out: object, problem: Problem) -> None:
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
-    if out.dtype != dtype:
-        raise TypeError(f"out has dtype {out.dtype}, the result {dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out has shape {out.shape}, the result {shape}")
+    if out.dtype != problem.dtype:
+        raise TypeError(f"out has dtype {out.dtype}, the result {problem.dtype}")
+    if out.shape != problem.shape:
+        raise ValueError(f"out has shape {out.shape}, the result {problem.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only")
 
 
 def _compute(problem: Problem, out: Array, n_threads: int) -> None:
+    image, kernel = problem.image, problem.kernel
     if out.size == 0:
         return
-    if problem.kernel.size == 0:
+    if kernel.size == 0:
         out[...] = 0
         return
-    image, kernel = problem.image, problem.kernel
-    if out.dtype.kind != "c" or image.dtype is kernel.dtype is out.dtype:
-        run(problem, out, n_threads)
-        return
     run(problem, out, n_threads)
-    if image.dtype.kind != "c" and kernel.dtype.kind != "c":
+    if problem.dtype.kind != "c" or (image.dtype.kind == "c" and kernel.dtype.kind == "c"):
+        return
+    if image.dtype.kind == kernel.dtype.kind:
         out.imag = 0
     # An imaginary part that is not there costs no work, but zero times Inf is NaN: where the
     # result is not finite, the sum is done again as it is defined.
@@ -229,6 +223,6 @@ def _compute(problem: Problem, out: Array, n_threads: int) -> None:
         finite = np.isfinite(out.sum())
     if not finite:
         promoted = problem._replace(
-            image=image.astype(out.dtype, copy=False), kernel=kernel.astype(out.dtype, copy=False)
+            image=image.astype(out.dtype), kernel=kernel.astype(out.dtype)
         )
         run(promoted, out, n_threads)
