@@ -44,10 +44,11 @@ from fastconv._tiles cimport (
 cdef extern from "_simd.h":
     ctypedef real vec
     const char* LEVEL
-    enum: ROWS, VECS, LANES, BLOCK
+    enum: ROWS, VECS, LANES, BLOCK, CACHE_LINE
     vec load(const real*) noexcept nogil
     void store(real*, vec) noexcept nogil
     vec splat(real) noexcept nogil
+    void prefetch(const real*, Py_ssize_t) noexcept nogil
 
 BUILD = {
     "level": LEVEL.decode(),
@@ -62,7 +63,6 @@ cdef enum:
     TILE_MAX_ROWS = 128
     TILE_MIN_ROWS = 8 * ROWS
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
-    LINE = 64                   # bytes
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
 
 cdef double MAX_BYTES = 1e15
@@ -242,6 +242,9 @@ cdef void region(
             else:
                 dst = spill
                 stride = nv * LANES
+            # What the next ROWS rows will need for the first time.
+            for r in range(y + nr + passes[0].kh - 1, min(y + nr + ROWS, height) + passes[0].kh - 1):
+                prefetch(passes[0].rows[r] + x, nv)
             dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
             if not direct:
                 for r in range(nr):
@@ -408,7 +411,7 @@ cdef void lay_out(Job* job) noexcept nogil:
         width = min(width, max(job.lo, job.x.m - job.hi, LANES))
     # An odd number of cache lines, lest the rows of a tile compete for the same few sets.
     job.pitch = ((width + job.x.k - 1) * job.words + LANES) * size
-    job.pitch = (round_up(job.pitch, LINE) // LINE | 1) * LINE // size
+    job.pitch = (round_up(job.pitch, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
     job.n_rows = job.tile_rows + job.y.k - 1
     job.n_pointers = job.n_rows
     if job.fold:
@@ -500,17 +503,17 @@ def run(
     if n_bytes > MAX_BYTES:
         raise MemoryError(f"fastconv needs {n_bytes:.3g} bytes of scratch memory")
     n_tables = n_before(&job.y) + n_after(&job.y) + n_before(&job.x) + n_after(&job.x)
-    n_tables = round_up(n_tables * sizeof(Py_ssize_t), LINE)
-    n_taps = round_up(job.y.k * job.x.k * sizeof(real), LINE)
-    n_scratch = round_up(job.planes * job.n_rows * job.pitch * sizeof(real), LINE)
-    n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), LINE)
+    n_tables = round_up(n_tables * sizeof(Py_ssize_t), CACHE_LINE)
+    n_taps = round_up(job.y.k * job.x.k * sizeof(real), CACHE_LINE)
+    n_scratch = round_up(job.planes * job.n_rows * job.pitch * sizeof(real), CACHE_LINE)
+    n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), CACHE_LINE)
     arena = <char*>malloc(
-        LINE + n_tables + planes * n_taps
-        + 2 * round_up(job.span * sizeof(real), LINE) + n_threads * n_scratch
+        CACHE_LINE + n_tables + planes * n_taps
+        + 2 * round_up(job.span * sizeof(real), CACHE_LINE) + n_threads * n_scratch
     )
     if arena == NULL:
         raise MemoryError("fastconv could not get its scratch memory")
-    memory = arena + (LINE - <size_t>arena % LINE)
+    memory = arena + (CACHE_LINE - <size_t>arena % CACHE_LINE)
     job.y.before = <Py_ssize_t*>memory
     job.y.after = job.y.before + n_before(&job.y)
     job.x.before = job.y.after + n_after(&job.y)
@@ -520,9 +523,9 @@ def run(
     job.taps[1] = <real*>(memory + n_taps)
     memory += planes * n_taps
     job.fill[0] = <real*>memory
-    memory += round_up(job.span * sizeof(real), LINE)
+    memory += round_up(job.span * sizeof(real), CACHE_LINE)
     job.fill[1] = <real*>memory
-    memory += round_up(job.span * sizeof(real), LINE)
+    memory += round_up(job.span * sizeof(real), CACHE_LINE)
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)

@@ -8,6 +8,8 @@
 #ifndef FASTCONV_SIMD_H
 #define FASTCONV_SIMD_H
 
+#include <string.h>
+
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define LEVEL "v4"
 #define VECTOR_BYTES 64
@@ -28,9 +30,16 @@ enum { ROWS = 4, VECS = 3 };
 #endif
 
 #if defined(__GNUC__) && !defined(FASTCONV_SCALAR)
+#define VECTOR_TYPES
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 typedef real unaligned_vec __attribute__((vector_size(VECTOR_BYTES), aligned(1), may_alias));
+#else
+typedef real vec;
+#endif
 
+enum { LANES = sizeof(vec) / sizeof(real), BLOCK = ROWS * VECS * LANES, CACHE_LINE = 64 };
+
+#if defined(VECTOR_TYPES)
 /* A compiler that sees where a vector was loaded from folds the load into each multiply that
  * uses it: four loads where one would do. PIN hides the origin. */
 #if defined(__AVX512F__)
@@ -50,24 +59,26 @@ static inline vec load(const real *p) {
 }
 static inline void store(real *p, vec v) { *(unaligned_vec *)p = v; }
 static inline vec splat(real k) { return k - (vec){0}; }
+static inline void prefetch(const real *p, Py_ssize_t vectors) {
+    const char *line = (const char *)p, *end = (const char *)(p + vectors * (Py_ssize_t)LANES);
+    for (; line < end; line += CACHE_LINE) __builtin_prefetch(line);
+}
 #else
-typedef real vec;
 static inline vec load(const real *p) { return *p; }
 static inline void store(real *p, vec v) { *p = v; }
 static inline vec splat(real k) { return k; }
+static inline void prefetch(const real *p, Py_ssize_t vectors) { (void)p, (void)vectors; }
 #endif
-
-enum { LANES = sizeof(vec) / sizeof(real), BLOCK = ROWS * VECS * (sizeof(vec) / sizeof(real)) };
 
 /* Array words may lie at any address. */
 static inline real fetch(const char *p) {
     elem word;
-    __builtin_memcpy(&word, p, sizeof word);
+    memcpy(&word, p, sizeof word);
     return (real)word;
 }
 static inline void put(char *p, real value) {
     elem word = (elem)value;
-    __builtin_memcpy(p, &word, sizeof word);
+    memcpy(p, &word, sizeof word);
 }
 
 #endif
