@@ -60,7 +60,7 @@ BUILD = {
 # Sizes of work, in words and multiply-adds; none changes a result.
 cdef enum:
     TILE_WORKLOAD = 1 << 22     # multiply-adds a tile aims at: some 100 us
-    TILE_MAX_ROWS = 128
+    TILE_MAX_ROWS = 64
     TILE_MIN_ROWS = 8 * ROWS
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
@@ -381,7 +381,8 @@ cdef void lay_out(Job* job) noexcept nogil:
     job.hi = min(job.x.m, job.x.n - job.x.k + 1 - job.x.start)
     job.hi = max(job.lo, job.x.m - round_up(job.x.m - job.hi, LANES))
     job.in_place = job.image_pixel == job.words * size and sizeof(elem) == sizeof(real)
-    if not job.in_place:
+    if not job.in_place or (job.hi - job.lo) * job.words < LANES:
+        job.in_place = False
         job.lo = job.hi = 0
     job.direct = (
         sizeof(elem) == sizeof(real)

@@ -74,17 +74,18 @@ def engine_for(word: str) -> ModuleType:
     return import_module(f"fastconv._direct_{word}_{level}")
 
 
-_engines: dict[str, tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
+_engines: dict[np.dtype[Any], tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
 
 
 def run(problem: Problem, out: Array, workers: int) -> None:
     """Compute `problem` into `out`, which overlaps none of its arrays."""
     image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
-    char = dtype.char
-    if char not in _engines:
-        word, view = _WORDS[char]
-        _engines[char] = engine_for(word).run, view
-    engine, view = _engines[char]
+    try:
+        engine, view = _engines[dtype]
+    except KeyError:
+        word, view = _WORDS[dtype.char]
+        engine = engine_for(word).run
+        _engines[dtype] = engine, view
     image_words = kernel_words = 1
     if view is not None:
         image_words += image.dtype.kind == "c"

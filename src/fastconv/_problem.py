@@ -114,10 +114,11 @@ def prepare(
     """Check the arguments of the function `name` and make them a problem."""
     image = np.asarray(in1)
     kernel = np.asarray(in2)
-    if image.ndim != 2 or kernel.ndim != 2:
-        raise ValueError(f"{name} inputs must both be 2-D arrays")
-    h, w = image.shape
-    kh, kw = kernel.shape
+    try:
+        h, w = image.shape
+        kh, kw = kernel.shape
+    except ValueError:
+        raise ValueError(f"{name} inputs must both be 2-D arrays") from None
     swap = False
     if mode == "full":
         start_y, start_x = 1 - kh, 1 - kw
@@ -176,4 +177,8 @@ def prepare(
         if correlate:
             kernel = kernel.conj()[::-1, ::-1]
         image, kernel, rotate, correlate = kernel, image, True, False
-    return Problem(image, kernel, shape, dtype, start_y, start_x, edge, fill, rotate, correlate)
+    # Half the time of Problem(...), which an 8 x 8 image would notice.
+    return tuple.__new__(
+        Problem,
+        (image, kernel, shape, dtype, start_y, start_x, edge, fill, rotate, correlate),
+    )

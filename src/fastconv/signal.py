@@ -183,14 +183,25 @@ def _solve(
         raise ValueError("Acceptable method flags are 'auto' or 'direct'.")
     n_threads = resolve(workers)
     if out is None:
-        out = np.empty(problem.shape, problem.dtype)
-        _compute(problem, out, n_threads)
-        return out
-    _check_out(out, problem)
-    if np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel):
-        out[...] = _solve(problem, method, None, workers)
+        result = np.empty(problem.shape, problem.dtype)
     else:
-        _compute(problem, out, n_threads)
+        _check_out(out, problem)
+        overlap = np.may_share_memory(out, problem.image) or np.may_share_memory(
+            out, problem.kernel
+        )
+        result = np.empty(problem.shape, problem.dtype) if overlap else out
+    if not result.size:
+        pass
+    elif not problem.kernel.size:
+        result[...] = 0
+    else:
+        run(problem, result, n_threads)
+        if problem.dtype.kind == "c":
+            _complete(problem, result, n_threads)
+    if out is None:
+        return result
+    if result is not out:
+        out[...] = result
     return out
 
 
@@ -205,24 +216,19 @@ def _check_out(out: object, problem: Problem) -> None:
         raise ValueError("out is read-only")
 
 
-def _compute(problem: Problem, out: Array, n_threads: int) -> None:
+def _complete(problem: Problem, out: Array, n_threads: int) -> None:
+    """Account for imaginary parts that were left out of a complex problem.
+
+    They cost no work, but zero times Inf is NaN: where the result is not finite, the sum is done
+    again as it is defined.
+    """
     image, kernel = problem.image, problem.kernel
-    if out.size == 0:
-        return
-    if kernel.size == 0:
-        out[...] = 0
-        return
-    run(problem, out, n_threads)
-    if problem.dtype.kind != "c" or (image.dtype.kind == "c" and kernel.dtype.kind == "c"):
+    if image.dtype.kind == "c" and kernel.dtype.kind == "c":
         return
     if image.dtype.kind == kernel.dtype.kind:
         out.imag = 0
-    # An imaginary part that is not there costs no work, but zero times Inf is NaN: where the
-    # result is not finite, the sum is done again as it is defined.
     with np.errstate(all="ignore"):
         finite = np.isfinite(out.sum())
     if not finite:
-        promoted = problem._replace(
-            image=image.astype(out.dtype), kernel=kernel.astype(out.dtype)
-        )
+        promoted = problem._replace(image=image.astype(out.dtype), kernel=kernel.astype(out.dtype))
         run(promoted, out, n_threads)
