@@ -11,11 +11,9 @@ degrees and conjugated, so that either can be written as the other.
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.exceptions import ComplexWarning
 
 from fastconv._dispatch import PLAIN, SUPPORTED
 
@@ -23,6 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     Array = np.ndarray[Any, Any]
+
+UNSUPPORTED = "convolve2d not available for this type."
+
+FULL, SAME, VALID = range(3)
+MODES = {"full": FULL, "same": SAME, "valid": VALID}
 
 FILL, WRAP, SYMM, REFLECT = range(4)
 # scipy knows the name 'reflect', and then refuses it in its own way.
@@ -64,23 +67,25 @@ def _swap_needed(h: int, w: int, kh: int, kw: int) -> bool:
 
 
 def _result_dtype(a: Array, b: Array) -> np.dtype[Any]:
-    dtype = np.result_type(a, b)
-    if dtype.kind in "SUT":
-        raise ValueError("data type must provide an itemsize")
-    return dtype
+    try:
+        return np.result_type(a, b)
+    except TypeError:
+        raise ValueError(UNSUPPORTED) from None
+
+
+def _assign(value: Any, dtype: np.dtype[Any]) -> Array:
+    """A scalar is assigned; the dtype of an array has to be one that can be cast safely."""
+    if isinstance(value, np.ndarray):
+        return np.asarray(value).astype(dtype, casting="safe")
+    return np.asarray(value, dtype)
 
 
 def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     """Convert as scipy does: to `dtype`, else by way of complex, which is always an error."""
     try:
-        fill = np.asarray(value, dtype)
+        fill = _assign(value, dtype)
     except (TypeError, ValueError, OverflowError):
-        np.asarray(value, np.complex128)
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part",
-            ComplexWarning,
-            stacklevel=4,
-        )
+        _assign(value, np.dtype(np.complex128)).astype(dtype)  # warns, or refuses what is no number
         raise ValueError(
             "could not cast `fillvalue` directly to the output type (it was first converted to "
             "complex)."
@@ -119,22 +124,23 @@ def prepare(
         kh, kw = kernel.shape
     except ValueError:
         raise ValueError(f"{name} inputs must both be 2-D arrays") from None
+    try:
+        extent = MODES[mode]
+    except KeyError:
+        raise ValueError("Acceptable mode flags are 'valid', 'same', or 'full'.") from None
     swap = False
-    if mode == "full":
+    if extent == FULL:
         start_y, start_x = 1 - kh, 1 - kw
         shape = h + kh - 1, w + kw - 1
-    elif mode == "same":
+    elif extent == SAME:
         # The two functions centre an even kernel differently.
         start_y = -((kh - 1) // 2) if correlate else -(kh // 2)
         start_x = -((kw - 1) // 2) if correlate else -(kw // 2)
         shape = h, w
-    elif mode == "valid":
+    else:
         swap = _swap_needed(h, w, kh, kw)
         start_y = start_x = 0
         shape = abs(h - kh) + 1, abs(w - kw) + 1
-    else:
-        hash(mode)  # scipy looks it up in a dict, which refuses a list in other words
-        raise ValueError("Acceptable mode flags are 'valid', 'same', or 'full'.")
     try:
         edge = BOUNDARIES[boundary]
     except KeyError:
@@ -146,7 +152,7 @@ def prepare(
     dtype = image.dtype
     plain = dtype is kernel.dtype and dtype.char in PLAIN
     if not plain:
-        if correlate:
+        if correlate and kernel.dtype.kind not in "biufc":
             kernel.conj()  # refuses what has no conjugate, in numpy's words
         dtype = _result_dtype(image, kernel)
     if edge == REFLECT:
@@ -158,15 +164,17 @@ def prepare(
     elif 0 in image.shape and 0 not in kernel.shape and 0 not in shape:
         raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
     if not plain:
+        if dtype.kind in "SU":
+            raise ValueError("data type must provide an itemsize")
         if dtype.char not in SUPPORTED:
-            raise ValueError("convolve2d not available for this type.")
+            raise ValueError(UNSUPPORTED)
         if fill is None or not fill.imag.any():
             image = _real_where_it_can(image, dtype)
         else:
             image = image.astype(dtype, copy=False)
         kernel = _real_where_it_can(kernel, dtype)
 
-    if mode != "valid" and kh * kw > h * w and edge == FILL and fill is None:
+    if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
         # in either meets the zeros around the image.
         if swap := bool(np.isfinite(image).all() and np.isfinite(kernel).all()):
