@@ -104,7 +104,9 @@ def _real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     if a.dtype.kind != "c":
         return a.astype(dtype.type(0).real.dtype, copy=False)
     a = a.astype(dtype, copy=False)
-    return a if a.imag.any() else a.real
+    # A broadcast axis, however long, repeats one element.
+    distinct = a[tuple(slice(None if step else 1) for step in a.strides)]
+    return a if distinct.imag.any() else a.real
 
 
 def prepare(
@@ -161,7 +163,7 @@ def prepare(
     if edge == FILL:
         if fillvalue.__class__ is not int or fillvalue:
             fill = _fill_of(fillvalue, dtype)
-    elif 0 in image.shape and 0 not in kernel.shape and 0 not in shape:
+    elif extent != VALID and 0 in image.shape and 0 not in kernel.shape and 0 not in shape:
         raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
     if not plain:
         if dtype.kind in "SU":

@@ -1,0 +1,36 @@
+"""Settings shared by all tests, and the summary of the accuracy they saw."""
+
+import hypothesis
+import pytest
+
+# No limits on time: no test depends on the speed of the machine. The same examples in every run:
+# whoever sees a failure can repeat it.
+hypothesis.settings.register_profile(
+    "fastconv",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=True,
+    database=None,
+)
+hypothesis.settings.load_profile("fastconv")
+
+_largest = pytest.StashKey[dict[str, float]]()
+
+
+@pytest.fixture
+def record_ratio(request):
+    """Function (name, err/bound) that keeps the largest ratio seen under a name."""
+    largest = request.config.stash.setdefault(_largest, {})
+
+    def record(name, ratio):
+        largest[name] = max(ratio, largest.get(name, 0.0))
+
+    return record
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    largest = config.stash.get(_largest, {})
+    if largest:
+        terminalreporter.section("largest error, as a share of its bound")
+        for name, ratio in sorted(largest.items()):
+            terminalreporter.line(f"{name:<40} {ratio:.4f}")

@@ -1,0 +1,284 @@
+"""
+Where arrays lie in memory does not show in the result, and nothing else in memory is touched.
+
+Strides, alignment, byte order and write protection of inputs and out, inputs and out that overlap,
+and arrays between pages that may not be touched at all.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import BOUNDARIES, DTYPES, FUNCTIONS, WORDS, floats, numbers, same_bits
+
+import fastconv
+
+
+def as_it_comes(array):
+    return np.array(array, order="C")
+
+
+def fortran(array):
+    return np.array(array, order="F")
+
+
+def strided(array):
+    base = np.zeros((2 * array.shape[0] + 1, 3 * array.shape[1] + 2), array.dtype)
+    view = base[1::2, 2::3]
+    view[...] = array
+    return view
+
+
+def rows_backwards(array):
+    return as_it_comes(array[::-1])[::-1]
+
+
+def columns_backwards(array):
+    return as_it_comes(array[:, ::-1])[:, ::-1]
+
+
+def every_way_backwards(array):
+    return fortran(strided(array)[::-1, ::-1])[::-1, ::-1]
+
+
+def overlapping_rows(array):
+    """Rows one element apart: a window that slides along a line."""
+    line = np.resize(array.ravel(), array.shape[0] + array.shape[1] - 1)
+    return np.lib.stride_tricks.sliding_window_view(line, array.shape[1])
+
+
+def repeated_row(array):
+    return np.broadcast_to(array[:1], array.shape)
+
+
+def repeated_column(array):
+    return np.broadcast_to(array[:, :1], array.shape)
+
+
+def repeated_element(array):
+    return np.broadcast_to(array[0, 0], array.shape)
+
+
+def misaligned(array):
+    raw = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    view = raw.view(array.dtype).reshape(array.shape)
+    view[...] = array
+    return view
+
+
+def misaligned_rows(array):
+    """Rows that start an odd number of bytes apart."""
+    row = array.shape[1] * array.itemsize + 3
+    raw = np.zeros(array.shape[0] * row, np.uint8)
+    view = np.ndarray(array.shape, array.dtype, raw, strides=(row, array.itemsize))
+    view[...] = array
+    return view
+
+
+def field_of_a_record(array):
+    records = np.zeros(array.shape, np.dtype([("flag", "u1"), ("value", array.dtype)]))
+    records["value"] = array
+    return records["value"]
+
+
+def byte_swapped(array):
+    return array.astype(array.dtype.newbyteorder())
+
+
+def read_only(array):
+    view = as_it_comes(array)
+    view.flags.writeable = False
+    return view
+
+
+LAYOUTS = (
+    as_it_comes,
+    fortran,
+    strided,
+    rows_backwards,
+    columns_backwards,
+    every_way_backwards,
+    overlapping_rows,
+    repeated_row,
+    repeated_column,
+    repeated_element,
+    misaligned,
+    misaligned_rows,
+    field_of_a_record,
+    byte_swapped,
+    read_only,
+)
+# Those that may be written to, element by element.
+OUT_LAYOUTS = (
+    as_it_comes,
+    fortran,
+    strided,
+    rows_backwards,
+    columns_backwards,
+    every_way_backwards,
+    misaligned,
+    misaligned_rows,
+    field_of_a_record,
+)
+
+
+def name(value):
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=name)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_layout_of_the_inputs_does_not_show_in_a_bit(function, layout, dtype):
+    rng = np.random.default_rng(1)
+    call = getattr(fastconv, function)
+    for image_shape, kernel_shape in (((11, 70), (3, 4)), ((40, 9), (5, 1)), ((4, 5), (6, 3))):
+        image = layout(numbers(rng, image_shape, dtype))
+        kernel = layout(numbers(rng, kernel_shape, dtype))
+        plain_image, plain_kernel = (np.array(a, dtype, order="C") for a in (image, kernel))
+        for boundary in BOUNDARIES:
+            expected = call(plain_image, plain_kernel, "full", boundary)
+            assert same_bits(call(image, plain_kernel, "full", boundary), expected)
+            assert same_bits(call(plain_image, kernel, "full", boundary), expected)
+            assert same_bits(call(image, kernel, "full", boundary), expected)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("layout", LAYOUTS, ids=name)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_inputs_are_not_modified(function, layout, dtype):
+    rng = np.random.default_rng(2)
+    image, kernel = (layout(numbers(rng, shape, dtype)) for shape in ((9, 40), (4, 3)))
+    before = image.tobytes(), kernel.tobytes(), image.strides, kernel.strides
+    for mode in ("full", "same", "valid"):
+        for boundary in BOUNDARIES:
+            getattr(fastconv, function)(image, kernel, mode, boundary)
+            getattr(fastconv, function)(kernel, image, mode, boundary)
+    assert (image.tobytes(), kernel.tobytes(), image.strides, kernel.strides) == before
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_alignment_does_not_show_in_a_bit(function, dtype):
+    rng = np.random.default_rng(3)
+    image, kernel = numbers(rng, (6, 100), dtype), numbers(rng, (3, 5), dtype)
+    expected = getattr(fastconv, function)(image, kernel)
+    for offset in range(0, 64 + 1, 1 if image.itemsize < 4 else 4):
+        raw = np.zeros(image.nbytes + 128, np.uint8)
+        view = raw[offset : offset + image.nbytes].view(dtype).reshape(image.shape)
+        view[...] = image
+        assert same_bits(getattr(fastconv, function)(view, kernel), expected)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("layout", OUT_LAYOUTS, ids=name)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_layout_of_out_does_not_show_in_a_bit(function, layout, dtype):
+    rng = np.random.default_rng(4)
+    for image_shape, kernel_shape in (((11, 70), (3, 4)), ((40, 9), (5, 1)), ((1, 2500), (1, 9))):
+        image, kernel = numbers(rng, image_shape, dtype), numbers(rng, kernel_shape, dtype)
+        for boundary in BOUNDARIES:
+            expected = getattr(fastconv, function)(image, kernel, "same", boundary)
+            out = layout(np.full(image_shape, 77, dtype))
+            assert getattr(fastconv, function)(image, kernel, "same", boundary, out=out) is out
+            assert same_bits(np.array(out, order="C"), expected)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("step", [(1, 1), (1, 2), (3, 1), (-1, -1), (2, -3)], ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nothing_around_or_between_the_elements_of_out_is_written(function, step, dtype):
+    rng = np.random.default_rng(5)
+    for shape in ((1, 1), (1, 33), (7, 17), (9, 97), (37, 5), (2, 2100)):
+        height, width = (abs(s) * n for s, n in zip(step, shape, strict=True))
+        image, kernel = numbers(rng, shape, dtype), numbers(rng, (3, 2), dtype)
+        guarded = np.full((height + 8, width + 64), 77, dtype)
+        out = guarded[4 : 4 + height, 32 : 32 + width][:: step[0], :: step[1]]
+        assert out.shape == shape
+        getattr(fastconv, function)(image, kernel, "same", "wrap", out=out)
+        expected = getattr(fastconv, function)(image, kernel, "same", "wrap")
+        assert same_bits(np.array(out, order="C"), expected)
+        out[...] = 77
+        assert (guarded == 77).all()
+
+
+# Views of one buffer of 40 by 90 elements: the image, the kernel and the out.
+OVERLAPS = {
+    "out is the image": lambda b: (b[:20, :50], b[30:33, 60:64], b[:20, :50]),
+    "out is shifted down": lambda b: (b[:20, :50], b[30:33, 60:64], b[1:21, :50]),
+    "out is shifted up": lambda b: (b[1:21, :50], b[30:33, 60:64], b[:20, :50]),
+    "out is shifted right": lambda b: (b[:20, :50], b[30:33, 60:64], b[:20, 1:51]),
+    "out is shifted left": lambda b: (b[:20, 1:51], b[30:33, 60:64], b[:20, :50]),
+    "out is the image reversed": lambda b: (b[:20, :50], b[30:33, 60:64], b[:20, :50][::-1, ::-1]),
+    "out is the image transposed": lambda b: (b[:20, :20], b[30:33, 60:64], b[:20, :20].T),
+    "out holds the kernel": lambda b: (b[20:40, :50], b[3:6, 3:7], b[:20, :50]),
+    "out is between the image's rows": lambda b: (b[:20:2, :50], b[30:33, 60:64], b[1:20:2, :50]),
+    "out is between the image's columns": lambda b: (
+        b[:20, :50:2],
+        b[30:33, 60:64],
+        b[:20, 1:50:2],
+    ),
+    "all are one": lambda b: (b[:9, :9], b[:9, :9], b[:9, :9]),
+}
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("overlap", OVERLAPS)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_out_may_overlap_the_inputs(function, overlap, dtype):
+    rng = np.random.default_rng(6)
+    for boundary in BOUNDARIES:
+        buffer = numbers(rng, (40, 90), dtype)
+        image, kernel, out = OVERLAPS[overlap](buffer)
+        expected_buffer = buffer.copy()
+        expected_out = OVERLAPS[overlap](expected_buffer)[2]
+        expected = getattr(fastconv, function)(image.copy(), kernel.copy(), "same", boundary)
+        expected_out[...] = expected
+        assert getattr(fastconv, function)(image, kernel, "same", boundary, out=out) is out
+        assert same_bits(buffer, expected_buffer)
+
+
+@pytest.mark.parametrize("dtype", "FD")
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_out_may_hold_the_parts_that_the_inputs_are(function, dtype):
+    """Real inputs inside a complex out: out.real and out.imag interleave."""
+    rng = np.random.default_rng(7)
+    out = floats(rng, (12, 30), dtype)
+    kernel = floats(rng, (3, 3), dtype)
+    expected = getattr(fastconv, function)(out.real.copy(), kernel, "same")
+    assert getattr(fastconv, function)(out.real, kernel, "same", out=out) is out
+    assert same_bits(out, expected)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_fillvalue_may_lie_in_out(function, dtype):
+    out = np.full((10, 40), 3, dtype)
+    image, kernel = np.ones((10, 40), dtype), np.ones((3, 3), dtype)
+    expected = getattr(fastconv, function)(image, kernel, "same", "fill", 3)
+    getattr(fastconv, function)(image, kernel, "same", "fill", out[:1, :1], out=out)
+    assert same_bits(out, expected)
+
+
+def test_a_memory_map_is_read_and_written_in_place(tmp_path):
+    rng = np.random.default_rng(8)
+    image, kernel = rng.standard_normal((30, 40)), rng.standard_normal((3, 4))
+    image.tofile(tmp_path / "image")
+    mapped = np.memmap(tmp_path / "image", np.float64, "r", shape=(30, 40))
+    out = np.memmap(tmp_path / "out", np.float64, "w+", shape=(30, 40))
+    expected = fastconv.convolve2d(image, kernel, "same")
+    y = fastconv.convolve2d(mapped, kernel, "same")
+    assert type(y) is np.ndarray
+    assert same_bits(y, expected)
+    assert fastconv.convolve2d(mapped, kernel, "same", out=out) is out
+    out.flush()
+    assert (tmp_path / "out").read_bytes() == expected.tobytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX mprotect")
+def test_no_byte_outside_the_arrays_is_read_or_written():
+    """Arrays end, or begin, where the memory ends: a byte too far kills the process."""
+    script = Path(__file__).with_name("guard_pages.py")
+    subprocess.run([sys.executable, script], check=True)
