@@ -166,7 +166,7 @@ class Build(build_ext):
         super().build_extensions()
 
     def find_openmp(self) -> tuple[list[str], list[str]]:
-        """Flags with which a program that calls OpenMP compiles and links."""
+        """Return flags with which a program that calls OpenMP compiles and links."""
         if msvc:
             return ["/openmp"], []
         candidates = [(["-fopenmp"], ["-fopenmp"])]

@@ -243,8 +243,8 @@ cdef void region(
                 dst = spill
                 stride = nv * LANES
             # What the next ROWS rows will need for the first time.
-            for r in range(y + nr + passes[0].kh - 1, min(y + nr + ROWS, height) + passes[0].kh - 1):
-                prefetch(passes[0].rows[r] + x, nv)
+            for r in range(y + nr, min(y + nr + ROWS, height)):
+                prefetch(passes[0].rows[r + passes[0].kh - 1] + x, nv)
             dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
             if not direct:
                 for r in range(nr):
@@ -374,7 +374,7 @@ cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t to) noexcept nogil:
 cdef void lay_out(Job* job) noexcept nogil:
     """Interior, folding and the grid of tiles: functions of the shapes and strides alone."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t nv, span, width
+    cdef Py_ssize_t nv, width
     cdef double workload
     # The gathered margins are whole vectors, so that no lane is wasted twice.
     job.lo = min(job.x.m, round_up(max(0, -job.x.start), LANES))
@@ -546,7 +546,7 @@ def _multiply_adds(Py_ssize_t n):
     cdef vec acc[ROWS][VECS]
     cdef real word[LANES]
     cdef vec a, b
-    cdef Py_ssize_t t, r, v
+    cdef Py_ssize_t _t, r, v
     for r in range(LANES):
         word[r] = 1
     a = load(word)
@@ -555,7 +555,7 @@ def _multiply_adds(Py_ssize_t n):
         for v in range(VECS):
             acc[r][v] = splat(0)
     with nogil:
-        for t in range(n):
+        for _t in range(n):
             for r in range(ROWS):
                 for v in range(VECS):
                     acc[r][v] = acc[r][v] * a + b

@@ -93,6 +93,16 @@ def run(problem: Problem, out: Array, workers: int) -> None:
         image, kernel, out = view(image), view(kernel), view(out)
         fill = fill if fill is None else view(fill)
     engine(
-        image, kernel, out, image_words, kernel_words, start_y, start_x, boundary, fill, rotate,
-        conjugate, workers,
+        image,
+        kernel,
+        out,
+        image_words,
+        kernel_words,
+        start_y,
+        start_x,
+        boundary,
+        fill,
+        rotate,
+        conjugate,
+        workers,
     )

@@ -74,7 +74,7 @@ def _result_dtype(a: Array, b: Array) -> np.dtype[Any]:
 
 
 def _assign(value: Any, dtype: np.dtype[Any]) -> Array:
-    """A scalar is assigned; the dtype of an array has to be one that can be cast safely."""
+    """Convert as assignment does a scalar, but an array only where the cast is safe."""
     if isinstance(value, np.ndarray):
         return np.asarray(value).astype(dtype, casting="safe")
     return np.asarray(value, dtype)
@@ -98,7 +98,7 @@ def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
 
 
 def _real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
-    """`a` in `dtype`, or in its real part's dtype where `a` has no imaginary part."""
+    """Convert to `dtype`, or to its real part's dtype where `a` has no imaginary part."""
     if dtype.kind != "c":
         return a.astype(dtype, copy=False)
     if a.dtype.kind != "c":
@@ -179,9 +179,9 @@ def prepare(
     if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
         # in either meets the zeros around the image.
-        if swap := bool(np.isfinite(image).all() and np.isfinite(kernel).all()):
-            start_y += kh - h
-            start_x += kw - w
+        swap = bool(np.isfinite(image).all() and np.isfinite(kernel).all())
+        start_y += (kh - h) * swap
+        start_x += (kw - w) * swap
     rotate = not correlate
     if swap:
         if correlate:

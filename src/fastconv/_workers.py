@@ -34,9 +34,7 @@ def resolve(workers: SupportsIndex | None) -> int:
     if n < 0:
         cpus = _cpu_count()
         if n < -cpus:
-            raise ValueError(
-                f"workers value out of range; got {n}, must not be less than {-cpus}"
-            )
+            raise ValueError(f"workers value out of range; got {n}, must not be less than {-cpus}")
         n += 1 + cpus
     elif n == 0:
         raise ValueError("workers must not be zero")
