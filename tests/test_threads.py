@@ -220,3 +220,29 @@ def runs_during_a_call(dtype):
 def test_the_gil_is_released(dtype):
     # Were it held, none of the attempts could succeed; on a busy machine one of them may fail.
     assert any(runs_during_a_call(dtype) for _ in range(10))
+
+
+FORK = """
+import multiprocessing, os, sys
+import numpy as np, fastconv
+
+image, kernel = np.arange(90000.0).reshape(300, 300), np.ones((9, 9))
+expected = fastconv.convolve2d(image, kernel, workers=2)
+
+def same(_):
+    return bool((fastconv.convolve2d(image, kernel, workers=2) == expected).all())
+
+child = os.fork()
+if child == 0:
+    os._exit(0 if same(0) else 1)
+assert os.waitpid(child, 0)[1] == 0
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(same, range(4)) == [True] * 4
+assert same(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_process_forked_after_use_computes_too():
+    # GCC's OpenMP runtime waits for threads that a child does not have.
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)

@@ -28,6 +28,10 @@ BUILT: tuple[str, ...] = _runtime.BUILD["levels"]
 """Instruction-set levels of this build, lowest first."""
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_runtime.before_fork)
+
+
 def _choose_level() -> str:
     usable = BUILT[: BUILT.index(_runtime.level()) + 1] if _runtime.level() in BUILT else BUILT
     forced = os.environ.get("FASTCONV_ISA")

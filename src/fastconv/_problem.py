@@ -70,6 +70,8 @@ def _result_dtype(a: Array, b: Array) -> np.dtype[Any]:
     try:
         return np.result_type(a, b)
     except TypeError:
+        if a.dtype.kind == "m" and b.dtype.kind == "M":
+            a.astype(b.dtype, casting="safe")  # the one pair that scipy tries to cast
         raise ValueError(UNSUPPORTED) from None
 
 

@@ -7,6 +7,7 @@ cdef extern from "_cpu.h":
     const char* LEVELS
     const int OPENMP
     int openmp_threads()
+    void release_threads() noexcept
 
 BUILD = {
     "compiler": COMPILER.decode(),
@@ -23,3 +24,8 @@ def level():
 def max_threads():
     """Threads OpenMP would use: OMP_NUM_THREADS and threadpoolctl have their say here."""
     return openmp_threads()
+
+
+def before_fork():
+    """Let OpenMP's idle threads go, so that a child process can start its own."""
+    release_threads()
