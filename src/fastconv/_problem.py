@@ -68,11 +68,12 @@ def _swap_needed(h: int, w: int, kh: int, kw: int) -> bool:
 
 def _result_dtype(a: Array, b: Array) -> np.dtype[Any]:
     try:
-        return np.result_type(a, b)
+        dtype = np.result_type(a, b)
     except TypeError:
-        if a.dtype.kind == "m" and b.dtype.kind == "M":
-            a.astype(b.dtype, casting="safe")  # the one pair that scipy tries to cast
         raise ValueError(UNSUPPORTED) from None
+    if dtype.kind == "M":
+        a.astype(dtype, casting="safe")  # refuses a time span in numpy's words, as scipy's C does
+    return dtype
 
 
 def _assign(value: Any, dtype: np.dtype[Any]) -> Array:
