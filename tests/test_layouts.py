@@ -282,3 +282,13 @@ def test_no_byte_outside_the_arrays_is_read_or_written():
     """Arrays end, or begin, where the memory ends: a byte too far kills the process."""
     script = Path(__file__).with_name("guard_pages.py")
     subprocess.run([sys.executable, script], check=True)
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">i4", ">f4", ">f8", ">c16", ">g"])
+def test_inputs_that_share_one_byte_swapped_dtype_are_converted(dtype):
+    # A kernel cut from the image has the very same dtype object, which is no native one.
+    image = np.arange(12).reshape(3, 4).astype(np.dtype(dtype))
+    native = image.astype(image.dtype.newbyteorder("="))
+    result = fastconv.convolve2d(image, image[:2, :2])
+    assert result.dtype.isnative
+    assert np.array_equal(result, fastconv.convolve2d(native, native[:2, :2]))

@@ -467,7 +467,7 @@ def run(
     cdef Py_ssize_t taps_row = kernel.strides[0], taps_column = kernel.strides[1]
     cdef Py_ssize_t t, n_tiles, n_tables, n_taps, n_scratch
     cdef int n_threads
-    cdef double n_bytes
+    cdef double workload, n_bytes
     cdef char* arena
     cdef char* memory
     job.image = <const char*>&image[0, 0]
@@ -492,10 +492,10 @@ def run(
     lay_out(&job)
 
     n_tiles = job.n_ty * job.n_tx * job.parts
-    n_bytes = <double>job.y.m * job.x.m * job.y.k * job.x.k * job.planes * job.parts
-    n_threads = <int>min(<double>min(workers, n_tiles), 1 + n_bytes / THREAD_WORKLOAD)
+    workload = <double>job.y.m * job.x.m * job.y.k * job.x.k * job.planes * job.parts
+    n_threads = <int>min(<double>min(workers, n_tiles), 1 + workload / THREAD_WORKLOAD)
     # Everything is allocated at once, before a word is written; what would overflow a size is
-    # more than any machine has.
+    # more than any machine has. The index tables are shorter than the taps and the span.
     n_bytes = <double>sizeof(real) * (
         <double>job.y.k * job.x.k * planes
         + 2.0 * job.span

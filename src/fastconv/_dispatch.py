@@ -66,8 +66,8 @@ for _char in "bBhHiIlLqQ":
 SUPPORTED = frozenset(_WORDS)
 """Type codes of the results that there is an engine for."""
 
-PLAIN = frozenset(char for char in _WORDS if char not in "FDG")
-"""Those of real numbers, whose arrays have no parts to look into."""
+PLAIN = frozenset(np.dtype(char) for char in _WORDS if char not in "FDG")
+"""Native dtypes of real numbers: arrays of them need no conversion, nor a look at their parts."""
 
 
 @cache

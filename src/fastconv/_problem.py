@@ -107,9 +107,20 @@ def _real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     if a.dtype.kind != "c":
         return a.astype(dtype.type(0).real.dtype, copy=False)
     a = a.astype(dtype, copy=False)
-    # A broadcast axis, however long, repeats one element.
-    distinct = a[tuple(slice(None if step else 1) for step in a.strides)]
-    return a if distinct.imag.any() else a.real
+    return a if _distinct(a).imag.any() else a.real
+
+
+def _distinct(a: Array) -> Array:
+    """Return `a` with one element of each axis that, however long, repeats it."""
+    return a[tuple(slice(None if step else 1) for step in a.strides)]
+
+
+def all_finite(a: Array) -> bool:
+    """Whether `a` surely holds no Inf and no NaN: its sum, which takes no memory, is finite."""
+    if a.dtype.kind in "iu":
+        return True
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(np.asarray(_distinct(a)))))
 
 
 def prepare(
@@ -155,7 +166,7 @@ def prepare(
         ) from None
 
     dtype = image.dtype
-    plain = dtype is kernel.dtype and dtype.char in PLAIN
+    plain = dtype is kernel.dtype and dtype in PLAIN
     if not plain:
         if correlate and kernel.dtype.kind not in "biufc":
             kernel.conj()  # refuses what has no conjugate, in numpy's words
@@ -182,7 +193,7 @@ def prepare(
     if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
         # in either meets the zeros around the image.
-        swap = bool(np.isfinite(image).all() and np.isfinite(kernel).all())
+        swap = all_finite(image) and all_finite(kernel)
         start_y += (kh - h) * swap
         start_x += (kw - w) * swap
     rotate = not correlate

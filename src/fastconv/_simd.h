@@ -39,6 +39,9 @@ typedef real vec;
 
 enum { LANES = sizeof(vec) / sizeof(real), BLOCK = ROWS * VECS * LANES, CACHE_LINE = 64 };
 
+/* `block` in _direct.pyx spells out the ranges of four rows. */
+typedef char four_rows[ROWS == 4 ? 1 : -1];
+
 #if defined(VECTOR_TYPES)
 /* A compiler that sees where a vector was loaded from folds the load into each multiply that
  * uses it: four loads where one would do. PIN hides the origin. */

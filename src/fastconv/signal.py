@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv._dispatch import run
-from fastconv._problem import Problem, prepare
+from fastconv._problem import Problem, all_finite, prepare
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -227,8 +227,6 @@ def _complete(problem: Problem, out: Array, n_threads: int) -> None:
         return
     if image.dtype.kind == kernel.dtype.kind:
         out.imag = 0
-    with np.errstate(all="ignore"):
-        finite = np.isfinite(out.sum())
-    if not finite:
+    if not all_finite(out):
         promoted = problem._replace(image=image.astype(out.dtype), kernel=kernel.astype(out.dtype))
         run(promoted, out, n_threads)
