@@ -17,14 +17,11 @@ from setuptools.command.build_ext import build_ext
 SRC = Path("src/fastconv")
 BUILD = Path("build/cython")
 
-# level: flags for gcc and clang, flags for MSVC. src/fastconv/_cpu.h tests for each of them.
+# level: flags for gcc and clang. src/fastconv/_cpu.h tests for each of them.
 LEVELS = {
-    "baseline": ([], []),
-    "v3": (["-mavx2", "-mfma"], ["/arch:AVX2"]),
-    "v4": (
-        ["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
-        ["/arch:AVX512"],
-    ),
+    "baseline": [],
+    "v3": ["-mavx2", "-mfma"],
+    "v4": ["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
 }
 
 # word: as arrays store it, as the kernels compute with it. Signed and unsigned integers are the
@@ -69,10 +66,8 @@ DIRECTIVES = {
 
 x86_64 = platform.machine().lower() in {"x86_64", "amd64"}
 msvc = sys.platform == "win32"
-levels = [name for name in LEVELS if x86_64 or name == "baseline"]
-# AVX-512 has no vector types to use in MSVC, and its baseline is as fast for it.
-if msvc:
-    levels = [name for name in levels if name != "v4"]
+# MSVC has no vector types, so the kernels are scalar there and a level would change nothing.
+levels = [name for name in LEVELS if name == "baseline" or (x86_64 and not msvc)]
 
 
 def word_pxd(name: str) -> Path:
@@ -118,7 +113,7 @@ def extensions() -> list[Extension]:
                 BUILD / f"{word}_{level}",
                 include_path=[str(include), "src"],
             )
-            module.extra_compile_args = list(LEVELS[level][msvc])
+            module.extra_compile_args = list(LEVELS[level])
             if not msvc:
                 # The kernels are templates whose parameters are constant arguments.
                 module.define_macros = [

@@ -93,23 +93,6 @@ def read_only(array):
     return view
 
 
-LAYOUTS = (
-    as_it_comes,
-    fortran,
-    strided,
-    rows_backwards,
-    columns_backwards,
-    every_way_backwards,
-    overlapping_rows,
-    repeated_row,
-    repeated_column,
-    repeated_element,
-    misaligned,
-    misaligned_rows,
-    field_of_a_record,
-    byte_swapped,
-    read_only,
-)
 # Those that may be written to, element by element.
 OUT_LAYOUTS = (
     as_it_comes,
@@ -121,6 +104,15 @@ OUT_LAYOUTS = (
     misaligned,
     misaligned_rows,
     field_of_a_record,
+)
+LAYOUTS = (
+    *OUT_LAYOUTS,
+    overlapping_rows,
+    repeated_row,
+    repeated_column,
+    repeated_element,
+    byte_swapped,
+    read_only,
 )
 
 
