@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 METHODS = ("auto", "direct")
 
 
-def solve(
-    problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None
-) -> Array:
+def solve(problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None) -> Array:
     if method not in METHODS:
         raise ValueError("Acceptable method flags are 'auto' or 'direct'.")
     n_threads = resolve(workers)
