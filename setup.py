@@ -48,6 +48,7 @@ cdef extern from *:
     typedef {scalar} real;
     #endif
     #define NAME "{name}"
+    #define WORD_{name}
     {scalar_only}
     \"\"\"
     ctypedef {elem} elem
