@@ -1,4 +1,4 @@
-"""Build one extension module for each word and instruction-set level, from one source.
+"""Build one extension module for each engine, word and instruction-set level, from one source each.
 
 The word comes to Cython as a generated ``_word.pxd``, the level to the compiler as flags. Cython
 remembers the flags of an extension by the path of its source, so they are set on what
@@ -22,6 +22,12 @@ LEVELS = {
     "baseline": [],
     "v3": ["-mavx2", "-mfma"],
     "v4": ["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+}
+
+# engine: the words it is compiled for.
+ENGINES = {
+    "_direct": ("f32", "f64", "u8", "u16", "u32", "u64", "ld"),
+    "_fft": ("f32", "f64"),
 }
 
 # word: as arrays store it, as the kernels compute with it. Signed and unsigned integers are the
@@ -105,22 +111,24 @@ def extensions() -> list[Extension]:
     runtime = extension("_runtime", "_runtime.pyx", BUILD / "runtime")
     runtime.define_macros = [("LEVELS", f'"{" ".join(levels)}"')]
     result = [runtime]
-    for word in WORDS:
-        include = word_pxd(word).parent
-        for level in levels if word != "ld" else ["baseline"]:
-            module = extension(
-                f"_direct_{word}_{level}",
-                "_direct.pyx",
-                BUILD / f"{word}_{level}",
-                include_path=[str(include), "src"],
-            )
-            module.extra_compile_args = list(LEVELS[level])
-            if not msvc:
-                # The kernels are templates whose parameters are constant arguments.
-                module.define_macros = [
-                    ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
-                ]
-            result.append(module)
+    for engine, words in ENGINES.items():
+        for word in words:
+            include = word_pxd(word).parent
+            for level in levels if word != "ld" else ["baseline"]:
+                module = extension(
+                    f"{engine}_{word}_{level}",
+                    f"{engine}.pyx",
+                    BUILD / f"{word}_{level}",
+                    include_path=[str(include), "src"],
+                )
+                module.extra_compile_args = list(LEVELS[level])
+                if not msvc:
+                    # The kernels are templates whose parameters are constant arguments.
+                    module.define_macros = [
+                        ("CYTHON_INLINE", "__inline__ __attribute__((always_inline))")
+                    ]
+                    module.libraries = ["m"]
+                result.append(module)
     return result
 
 

@@ -15,6 +15,9 @@
 # Every output adds its products in the order (pass, i, j) whichever block it falls in, so no bit
 # depends on threads, tiles, alignment or strides.
 #
+# A kernel of rank one, W[i, j] = u[i] v[j], is two kernels: a tile's rows are summed with v into
+# scratch, and the scratch with u into the output.
+#
 # This file does not know its word (_word.pxd) nor its instruction set (_simd.h).
 #
 # Complex arrays come as their real parts; the imaginary part is the next word. Words of complex
@@ -84,7 +87,8 @@ cdef struct Job:
     Py_ssize_t out_pixel
     Axis y
     Axis x
-    real* taps[2]               # real and imaginary plane
+    real* taps[2]               # real and imaginary plane; of a rank-one kernel: v, u
+    bint separable
     real* fill[2]               # rows of fill pixels, straight and turned
     int words                   # of a pixel that a pass works on: 2 where the image is complex
     int planes                  # image planes: straight, turned
@@ -99,8 +103,13 @@ cdef struct Job:
     Py_ssize_t n_tx
     Py_ssize_t span             # words of the widest row that is read
     Py_ssize_t pitch            # words between scratch rows
+    Py_ssize_t half_pitch       # words between rows that are summed with v
     Py_ssize_t n_rows           # scratch rows of one plane
     Py_ssize_t n_pointers       # row pointers of one plane
+
+
+cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t to) noexcept nogil:
+    return (n + to - 1) // to * to
 
 
 cdef inline void taps_of_row(
@@ -121,6 +130,21 @@ cdef inline void taps_of_row(
         p += dx
 
 
+cdef inline void taps_of_rows(
+    vec[VECS]* acc, const real** rows, Py_ssize_t x, const real* w, Py_ssize_t kw, Py_ssize_t dx,
+    Py_ssize_t nr, Py_ssize_t nv,
+) noexcept nogil:
+    """A single kernel row: every output row has an input row of its own."""
+    cdef vec k
+    cdef Py_ssize_t j, r, b
+    for j in range(kw):
+        k = splat(w[j])
+        for r in range(nr):
+            for b in range(nv):
+                acc[r][b] = acc[r][b] + k * load(rows[r] + x + b * LANES)
+        x += dx
+
+
 cdef inline void block(
     const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
@@ -137,6 +161,9 @@ cdef inline void block(
     for q in range(n_passes):
         kh, kw, w = passes[q].kh, passes[q].kw, passes[q].taps
         rows = passes[q].rows + y
+        if kh == 1 and nr == ROWS:
+            taps_of_rows(acc, rows, x, w, kw, dx, ROWS, nv)
+            continue
         for i in range(nr + kh - 1):
             p = rows[i] + x
             r0 = i - kh + 1 if i >= kh else 0
@@ -210,9 +237,9 @@ cdef void scatter(
 
 cdef void region(
     const Job* job, const Pass* passes, Py_ssize_t n_passes, char* out, Py_ssize_t out_row,
-    Py_ssize_t height, Py_ssize_t begin, Py_ssize_t width, bint overrun,
+    Py_ssize_t height, Py_ssize_t begin, Py_ssize_t width, bint overrun, bint in_place,
 ) noexcept nogil:
-    """Output words begin ... width - 1 of height rows.
+    """Output words begin ... width - 1 of height rows; in_place: they are packed reals.
 
     Without overrun, no word beyond the window of output width - 1 may be read: the last block is
     moved back onto outputs that were done before, which get the same bits again.
@@ -229,7 +256,7 @@ cdef void region(
             left = (width - x + LANES - 1) // LANES
             n_blocks = (left + VECS - 1) // VECS
             nv = (left + n_blocks - 1) // n_blocks
-            direct = job.direct
+            direct = in_place
             if x + nv * LANES > width:
                 if overrun:
                     direct = False
@@ -292,9 +319,28 @@ cdef void folded_row(
             folded[n].kw = rest
             n += 1
     region(
-        job, folded, n, dst, fold // job.words * job.out_pixel, height, 0, fold, False,
+        job, folded, n, dst, fold // job.words * job.out_pixel, height, 0, fold, False, job.direct,
     )
-    region(job, plain, n_passes, dst, 0, 1, height * fold, width, overrun)
+    region(job, plain, n_passes, dst, 0, 1, height * fold, width, overrun, job.direct)
+
+
+cdef void sum_rows(
+    const Job* job, Pass* rows, Py_ssize_t n_rows, Py_ssize_t width, bint in_place,
+    const real** pointers, real* scratch,
+) noexcept nogil:
+    """Sum the input rows of a tile with v; what is left to do is a column of taps."""
+    cdef Py_ssize_t i
+    rows.kh = 1
+    if not in_place:
+        width = round_up(width, LANES)
+    region(
+        job, rows, 1, <char*>scratch, job.half_pitch * sizeof(real), n_rows, 0, width, False, True,
+    )
+    for i in range(n_rows):
+        pointers[i] = scratch + i * job.half_pitch
+    rows.rows = pointers
+    rows.taps = job.taps[1]
+    rows.kh, rows.kw = job.y.k, 1
 
 
 cdef void segment(
@@ -343,8 +389,11 @@ cdef void segment(
                 job, passes, job.planes, i, dst + i * job.out_row, width, pointers, not in_place,
             )
     else:
+        if job.separable:
+            # `scratch` has moved past the gathered rows, `pointers` past theirs.
+            sum_rows(job, passes, n_rows, width, in_place, pointers, scratch)
         region(
-            job, passes, job.planes, dst, job.out_row, y1 - y0, 0, width, not in_place,
+            job, passes, job.planes, dst, job.out_row, y1 - y0, 0, width, not in_place, job.direct,
         )
 
 
@@ -358,7 +407,7 @@ cdef void tile(const Job* job, Py_ssize_t t, char* memory) noexcept nogil:
     cdef Py_ssize_t x1 = (tx + 1) * (job.x.m // job.n_tx) + min(tx + 1, job.x.m % job.n_tx)
     cdef real* scratch = <real*>memory
     cdef const real** pointers = <const real**>(
-        scratch + job.planes * job.n_rows * job.pitch
+        scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
     segment(job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
     segment(
@@ -367,14 +416,10 @@ cdef void tile(const Job* job, Py_ssize_t t, char* memory) noexcept nogil:
     segment(job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
 
 
-cdef inline Py_ssize_t round_up(Py_ssize_t n, Py_ssize_t to) noexcept nogil:
-    return (n + to - 1) // to * to
-
-
 cdef void lay_out(Job* job) noexcept nogil:
     """Interior, folding and the grid of tiles: functions of the shapes and strides alone."""
     cdef Py_ssize_t size = sizeof(real)
-    cdef Py_ssize_t nv, width
+    cdef Py_ssize_t nv, width, rows
     cdef double workload
     # The gathered margins are whole vectors, so that no lane is wasted twice.
     job.lo = min(job.x.m, round_up(max(0, -job.x.start), LANES))
@@ -390,20 +435,24 @@ cdef void lay_out(Job* job) noexcept nogil:
         and job.out_row % size == 0
     )
     job.fold = 0
-    if job.y.k == 1 and LANES > 1:
+    if job.y.k == 1 and LANES > 1 and job.y.m < ROWS:
         nv = min(VECS, job.x.k * job.words // (2 * LANES))
         job.fold = nv * LANES
     # Columns: what ROWS output rows need of the input stays in cache.
+    rows = ROWS + job.y.k - 1
+    if job.separable:
+        # Rows are summed with v for one tile alone, so its height should be several halos.
+        rows = round_up(max(TILE_MAX_ROWS, 4 * job.y.k), ROWS)
     width = max(
-        TILE_BYTES // (size * (ROWS + job.y.k - 1)) - job.x.k * job.words,
-        4 * VECS * LANES,
-        8 * job.fold,
+        TILE_BYTES // (size * rows) - job.x.k * job.words, 4 * VECS * LANES, 8 * job.fold,
     )
     job.n_tx = max(1, job.x.m * job.words // width)
     width = (job.x.m + job.n_tx - 1) // job.n_tx
     workload = <double>width * job.words * job.y.k * job.x.k
     job.tile_rows = <Py_ssize_t>min(<double>TILE_MAX_ROWS, TILE_WORKLOAD / workload)
     job.tile_rows = round_up(max(job.tile_rows, TILE_MIN_ROWS), ROWS)
+    if job.separable:
+        job.tile_rows = rows
     job.tile_rows = min(job.tile_rows, job.y.m)
     job.n_ty = (job.y.m + job.tile_rows - 1) // job.tile_rows
     # Blocks of whole vectors are read up to LANES - 1 words past the last column.
@@ -415,6 +464,11 @@ cdef void lay_out(Job* job) noexcept nogil:
     job.pitch = (round_up(job.pitch, CACHE_LINE) // CACHE_LINE | 1) * CACHE_LINE // size
     job.n_rows = job.tile_rows + job.y.k - 1
     job.n_pointers = job.n_rows
+    job.half_pitch = 0
+    if job.separable:
+        job.n_pointers *= 2
+        job.half_pitch = round_up(job.span * size, CACHE_LINE) // CACHE_LINE | 1
+        job.half_pitch *= CACHE_LINE // size
     if job.fold:
         job.n_pointers += (job.span + job.x.k * job.words) // job.fold + 1
 
@@ -425,16 +479,35 @@ cdef void transpose(Job* job) noexcept nogil:
     job.out_row, job.out_pixel = job.out_pixel, job.out_row
 
 
-cdef void pack_taps(
-    Job* job, const char* kernel, Py_ssize_t row, Py_ssize_t column, int planes, bint conjugate,
-) noexcept nogil:
-    cdef Py_ssize_t plane, i, j
+cdef struct Taps:
+    const char* first           # of the array they are packed from
+    Py_ssize_t row              # bytes between rows
+    Py_ssize_t column
+    Py_ssize_t kh
+    Py_ssize_t kw
+
+
+cdef Taps taps_of(const elem[:, :] kernel, bint rotate, bint transposed):
+    cdef Taps t
+    t.first = <const char*>&kernel[0, 0]
+    t.row, t.column = kernel.strides[0], kernel.strides[1]
+    t.kh, t.kw = kernel.shape[0], kernel.shape[1]
+    if rotate:
+        t.first += (t.kh - 1) * t.row + (t.kw - 1) * t.column
+        t.row, t.column = -t.row, -t.column
+    if transposed:
+        t.row, t.column = t.column, t.row
+        t.kh, t.kw = t.kw, t.kh
+    return t
+
+
+cdef void pack_taps(real* to, const Taps* taps, Py_ssize_t offset, bint negative) noexcept nogil:
+    cdef Py_ssize_t i, j
     cdef real w
-    for plane in range(planes):
-        for i in range(job.y.k):
-            for j in range(job.x.k):
-                w = fetch(kernel + i * row + j * column + plane * <Py_ssize_t>sizeof(elem))
-                job.taps[plane][i * job.x.k + j] = -w if conjugate and plane else w
+    for i in range(taps.kh):
+        for j in range(taps.kw):
+            w = fetch(taps.first + i * taps.row + j * taps.column + offset)
+            to[i * taps.kw + j] = -w if negative else w
 
 
 cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
@@ -449,7 +522,8 @@ cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
 
 def run(
     const elem[:, :] image,
-    const elem[:, :] kernel,
+    const elem[:, :] kernel,    # IN: or v of a rank-one kernel u v, one row
+    const elem[:, :] column,    # IN: and u, one column; else None
     elem[:, :] out,
     int words,                  # IN: 2 if the image is complex
     int planes,                 # IN: 2 if the kernel is complex
@@ -463,8 +537,8 @@ def run(
 ):
     cdef Job job
     cdef elem[2] outside = [0, 0]
-    cdef const char* taps = <const char*>&kernel[0, 0]
-    cdef Py_ssize_t taps_row = kernel.strides[0], taps_column = kernel.strides[1]
+    cdef Taps taps, more_taps
+    cdef bint transposed
     cdef Py_ssize_t t, n_tiles, n_tables, n_taps, n_scratch
     cdef int n_threads
     cdef double workload, n_bytes
@@ -475,41 +549,50 @@ def run(
     job.out = <char*>&out[0, 0]
     job.out_row, job.out_pixel = out.strides[0], out.strides[1]
     job.y.n, job.y.m, job.y.k, job.y.start = image.shape[0], out.shape[0], kernel.shape[0], start_y
+    if column is not None:
+        job.y.k = column.shape[0]
     job.x.n, job.x.m, job.x.k, job.x.start = image.shape[1], out.shape[1], kernel.shape[1], start_x
     if fill is not None:
         outside[0] = (&fill[0, 0])[0]
         if words == 2:
             outside[1] = (&fill[0, 0])[1]
     job.words = words
+    job.separable = column is not None
     job.planes = planes if words == 2 else 1
     job.parts = planes if words == 1 else 1
-    if rotate:
-        taps += (job.y.k - 1) * taps_row + (job.x.k - 1) * taps_column
-        taps_row, taps_column = -taps_row, -taps_column
-    if job.x.m * words < LANES and job.y.m > job.x.m:
+    transposed = job.x.m * words < LANES and job.y.m > job.x.m
+    if transposed:
         transpose(&job)
-        taps_row, taps_column = taps_column, taps_row
+    taps = more_taps = taps_of(kernel, rotate, transposed)
+    if column is not None:
+        more_taps = taps_of(column, rotate, transposed)
+        if transposed:
+            taps, more_taps = more_taps, taps
     lay_out(&job)
 
     n_tiles = job.n_ty * job.n_tx * job.parts
-    workload = <double>job.y.m * job.x.m * job.y.k * job.x.k * job.planes * job.parts
+    workload = <double>job.y.k + job.x.k if job.separable else <double>job.y.k * job.x.k
+    workload *= <double>job.y.m * job.x.m * job.planes * job.parts
     n_threads = <int>min(<double>min(workers, n_tiles), 1 + workload / THREAD_WORKLOAD)
     # Everything is allocated at once, before a word is written; what would overflow a size is
     # more than any machine has. The index tables are shorter than the taps and the span.
     n_bytes = <double>sizeof(real) * (
         <double>job.y.k * job.x.k * planes
         + 2.0 * job.span
-        + <double>n_threads * (<double>job.planes * job.n_rows * job.pitch)
+        + <double>n_threads * (
+            <double>job.planes * job.n_rows * job.pitch + <double>job.n_rows * job.half_pitch
+        )
     ) + <double>n_threads * job.planes * job.n_pointers * sizeof(void*)
     if n_bytes > MAX_BYTES:
         raise MemoryError(f"fastconv needs {n_bytes:.3g} bytes of scratch memory")
     n_tables = n_before(&job.y) + n_after(&job.y) + n_before(&job.x) + n_after(&job.x)
     n_tables = round_up(n_tables * sizeof(Py_ssize_t), CACHE_LINE)
     n_taps = round_up(job.y.k * job.x.k * sizeof(real), CACHE_LINE)
-    n_scratch = round_up(job.planes * job.n_rows * job.pitch * sizeof(real), CACHE_LINE)
+    n_scratch = job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
+    n_scratch = round_up(n_scratch * sizeof(real), CACHE_LINE)
     n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), CACHE_LINE)
     arena = <char*>malloc(
-        CACHE_LINE + n_tables + planes * n_taps
+        CACHE_LINE + n_tables + 2 * n_taps
         + 2 * round_up(job.span * sizeof(real), CACHE_LINE) + n_threads * n_scratch
     )
     if arena == NULL:
@@ -522,7 +605,7 @@ def run(
     memory += n_tables
     job.taps[0] = <real*>memory
     job.taps[1] = <real*>(memory + n_taps)
-    memory += planes * n_taps
+    memory += 2 * n_taps
     job.fill[0] = <real*>memory
     memory += round_up(job.span * sizeof(real), CACHE_LINE)
     job.fill[1] = <real*>memory
@@ -530,7 +613,11 @@ def run(
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
-        pack_taps(&job, taps, taps_row, taps_column, planes, conjugate)
+        pack_taps(job.taps[0], &taps, 0, False)
+        if job.separable:
+            pack_taps(job.taps[1], &more_taps, 0, False)
+        elif planes == 2:
+            pack_taps(job.taps[1], &taps, sizeof(elem), conjugate)
         fill_rows(&job, outside)
         if n_threads == 1:
             for t in range(n_tiles):

@@ -99,6 +99,7 @@ def run(problem: Problem, out: Array, workers: int) -> None:
     engine(
         image,
         kernel,
+        None,
         out,
         image_words,
         kernel_words,
