@@ -71,35 +71,44 @@ PLAIN = frozenset(np.dtype(char) for char in _WORDS if char not in "FDG")
 
 
 @cache
-def engine_for(word: str) -> ModuleType:
-    """Return the compiled module that computes with `word` at the level in use."""
+def engine_for(engine: str, word: str) -> ModuleType:
+    """Return the compiled module of an engine that computes with `word` at the level in use."""
     # long double has no vectors, so one level serves.
     level = "baseline" if word == "ld" else LEVEL
-    return import_module(f"fastconv._direct_{word}_{level}")
+    return import_module(f"fastconv._{engine}_{word}_{level}")
+
+
+def word_of(dtype: np.dtype[Any]) -> str:
+    """Return the word that the direct engine computes a result of this dtype in."""
+    return _WORDS[dtype.char][0]
 
 
 _engines: dict[np.dtype[Any], tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
 
 
-def run(problem: Problem, out: Array, workers: int) -> None:
-    """Compute `problem` into `out`, which overlaps none of its arrays."""
+def run(problem: Problem, out: Array, workers: int, column: Array | None = None) -> None:
+    """Sum `problem` into `out`, which overlaps none of its arrays.
+
+    With `column`, the kernel is the outer product of that and the problem's, a row.
+    """
     image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
     try:
         engine, view = _engines[dtype]
     except KeyError:
         word, view = _WORDS[dtype.char]
-        engine = engine_for(word).run
+        engine = engine_for("direct", word).run
         _engines[dtype] = engine, view
     image_words = kernel_words = 1
     if view is not None:
         image_words += image.dtype.kind == "c"
         kernel_words += kernel.dtype.kind == "c"
         image, kernel, out = view(image), view(kernel), view(out)
+        column = column if column is None else view(column)
         fill = fill if fill is None else view(fill)
     engine(
         image,
         kernel,
-        None,
+        column,
         out,
         image_words,
         kernel_words,

@@ -790,7 +790,7 @@ cdef void scatter(const Job* job, Work* work, Py_ssize_t row, real* buffer) noex
                 uncertain = 0
                 limit = <real>(job.least * job.error * plane.norm)
                 for i in range(count):
-                    uncertain += -limit < dst[i] < limit
+                    uncertain += fabs(dst[i]) < limit
                 work.norms[p * job.column.n + row] = uncertain
             if plane.exponent + job.kernel_exponent:
                 g = count // LANES
@@ -863,7 +863,7 @@ cdef void repair(const Job* job, Work* work, int p) noexcept nogil:
         y, x = place_y(job, plane, row), place_x(job, plane, row)
         for i in range(count):
             s = work.tile + row * job.pitch + i // LANES * PAIR + p * LANES + i % LANES
-            if -limit < s[0] < limit:
+            if fabs(s[0]) < limit:
                 value = <real>defining_sum(
                     job, job.images[plane.tile // (job.n_ty * job.n_tx)], y, x + i, plane.part,
                 )
@@ -1055,7 +1055,7 @@ cdef class Spectrum:
         self, image, out, str type, int image_parts, Py_ssize_t start_y, Py_ssize_t start_x,
         int boundary, fill, double error, double least, bint round_whole, int workers,
     ):
-        """Solve a problem; the status of its tiles, or None if all are done.
+        """Solve a problem, but for the tiles returned: (image, y0, y1, x0, x1) of each.
 
         Parameters
         ----------
@@ -1222,4 +1222,13 @@ cdef solve(
                     job, works + threadid(), t, <real*>scratch + threadid() * scratch_pitch, 1,
                 )
         free(arena)
-    return status if any(status) else None
+    return [
+        (
+            t // (job.n_ty * job.n_tx),
+            first(job.y.m, job.n_ty, t // job.n_tx % job.n_ty),
+            first(job.y.m, job.n_ty, t // job.n_tx % job.n_ty + 1),
+            first(job.x.m, job.n_tx, t % job.n_tx),
+            first(job.x.m, job.n_tx, t % job.n_tx + 1),
+        )
+        for t in range(job.n_tiles) if job.status[t] != DONE
+    ]

@@ -1,12 +1,15 @@
-"""From a problem to its result: where it is written, and by which engine."""
+"""From a problem to its result: where it is written, and the engine that a plan names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import log2
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastconv._dispatch import run
+from fastconv import _plan, _rank_one
+from fastconv._dispatch import engine_for, run, word_of
+from fastconv._fourier import Transformed
 from fastconv._problem import Problem, all_finite
 from fastconv._workers import resolve
 
@@ -15,12 +18,124 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-METHODS = ("auto", "direct")
+METHODS = ("auto", "direct", "separable", "fft")
+
+# Products below which a plan would take longer than it could save: some 100 us of the direct sum.
+SMALL = 1 << 22
+
+# A look at this many rows and columns tells how large the pixels are.
+SAMPLE = 32
+
+
+class Engine(Protocol):
+    """What a plan became: a kernel made ready. Immutable, so that threads may share it."""
+
+    plan: _plan.Plan
+
+    def run(self, problem: Problem, out: Array, workers: int) -> None:
+        """Compute the problem, any one of the same shapes and kernel, into `out`."""
+
+
+class Direct:
+    """The defining sum."""
+
+    def __init__(self, plan: _plan.Plan) -> None:
+        self.plan = plan
+
+    def run(self, problem: Problem, out: Array, workers: int) -> None:
+        """Compute the problem into `out`."""
+        run(problem, out, workers)
+        if problem.dtype.kind == "c":
+            _complete(problem, out, workers)
+
+
+class Separable:
+    """The defining sum, in two steps."""
+
+    def __init__(self, plan: _plan.Plan, factors: tuple[Array, Array]) -> None:
+        self.plan = plan
+        self.column, self.row = factors
+
+    def run(self, problem: Problem, out: Array, workers: int) -> None:
+        """Compute the problem into `out`."""
+        run(problem._replace(kernel=self.row), out, workers, self.column)
+        if problem.dtype.kind == "c":
+            _complete(problem, out, workers)
+
+
+class Fourier:
+    """Transforms, and the defining sum for the tiles they can not promise."""
+
+    def __init__(self, problem: Problem, plan: _plan.Plan, workers: int) -> None:
+        self.plan = plan
+        self.transformed = Transformed(problem, plan, workers)
+
+    def run(self, problem: Problem, out: Array, workers: int) -> None:
+        """Compute the problem into `out`."""
+        direct = Direct(self.plan)
+        for _, y0, y1, x0, x1 in self.transformed.run(problem, out, workers):
+            part = problem._replace(
+                shape=(y1 - y0, x1 - x0),
+                start_y=problem.start_y + y0,
+                start_x=problem.start_x + x0,
+            )
+            direct.run(part, out[y0:y1, x0:x1], workers)
+
+
+def _small_enough(problem: Problem) -> bool:
+    """Whether sums of these integers should come out exact of a transform; a guess."""
+    image, kernel = problem.image, problem.kernel
+    sample = image[:: -(-image.shape[0] // SAMPLE), :: -(-image.shape[1] // SAMPLE)]
+    points = float(1 << 16)
+    norm = np.sqrt(2 * points * np.mean(np.square(sample, dtype=np.float64)))
+    norm *= np.sqrt(np.sum(np.square(kernel, dtype=np.float64)))
+    return bool(_plan.ERROR * log2(points) * _plan.ROUNDOFF["f64"] * norm < 0.25)
+
+
+def facts(problem: Problem, rank_one: bool) -> _plan.Facts:
+    """Return what a plan depends on."""
+    image, kernel, dtype = problem.image, problem.kernel, problem.dtype
+    return _plan.Facts(
+        problem.shape,
+        kernel.shape,
+        1,
+        1 + (image.dtype.kind == "c"),
+        1 + (kernel.dtype.kind == "c"),
+        dtype.char,
+        word_of(dtype),
+        rank_one,
+        all_finite(kernel) and (dtype.kind not in "iu" or _small_enough(problem)),
+    )
+
+
+def lanes() -> tuple[tuple[str, int], ...]:
+    """Lanes of the transforms at the level in use."""
+    return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in ("f32", "f64"))
+
+
+def engine(problem: Problem, method: str, workers: int) -> Engine:
+    """Choose an engine, and make the kernel ready for it."""
+    kernel = problem.kernel
+    small = problem.shape[0] * problem.shape[1] * kernel.size < SMALL
+    if method == "direct" or (small and method in ("auto", "fast")):
+        return Direct(_plan.Plan("direct"))
+    factors = None
+    if method == "separable" or _rank_one.may_gain(*kernel.shape):
+        factors = _rank_one.factors(kernel)
+    if method == "separable" and factors is None:
+        raise ValueError("the kernel is not separable: its rank is not one")
+    plan = _plan.decide(facts(problem, factors is not None), method, lanes())
+    if plan.engine == "separable" and factors is not None:
+        return Separable(plan, factors)
+    if plan.word:
+        return Fourier(problem, plan, workers)
+    return Direct(plan)
 
 
 def solve(problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None) -> Array:
-    if method not in METHODS:
-        raise ValueError("Acceptable method flags are 'auto' or 'direct'.")
+    """Compute a problem into a new array, or into `out`."""
+    if method not in _plan.ENGINES:
+        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
     n_threads = resolve(workers)
     if out is None:
         result = np.empty(problem.shape, problem.dtype)
@@ -35,9 +150,7 @@ def solve(problem: Problem, method: str, out: Array | None, workers: SupportsInd
     elif not problem.kernel.size:
         result[...] = 0
     else:
-        run(problem, result, n_threads)
-        if problem.dtype.kind == "c":
-            _complete(problem, result, n_threads)
+        engine(problem, method, n_threads).run(problem, result, n_threads)
     if out is None:
         return result
     if result is not out:
@@ -56,7 +169,7 @@ def _check_out(out: object, problem: Problem) -> None:
         raise ValueError("out is read-only")
 
 
-def _complete(problem: Problem, out: Array, n_threads: int) -> None:
+def _complete(problem: Problem, out: Array, workers: int) -> None:
     """Account for imaginary parts that were left out of a complex problem.
 
     They cost no work, but zero times Inf is NaN: where the result is not finite, the sum is done
@@ -69,4 +182,4 @@ def _complete(problem: Problem, out: Array, n_threads: int) -> None:
         out.imag = 0
     if not all_finite(out):
         promoted = problem._replace(image=image.astype(out.dtype), kernel=kernel.astype(out.dtype))
-        run(promoted, out, n_threads)
+        run(promoted, out, workers)
