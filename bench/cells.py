@@ -47,14 +47,18 @@ def check_corner(label: str, image: Array, kernel: Array, mode: str, method: str
 def shares(
     bench: Bench, bar: str, mode: str, cases: Iterable[tuple[str, Shape, Shape, float]]
 ) -> list[Cell]:
-    """Share of the peak on one thread; a case is (dtype, image shape, kernel shape, limit)."""
+    """
+    Share of the peak that the direct sum has on one thread.
+
+    A case is (dtype, image shape, kernel shape, limit).
+    """
     measured = []
     for dtype, shape, size, limit in cases:
         label = f"{name(dtype, shape, size)} {mode}"
         bench.progress.show(bar, label)
         image, kernel = pair(shape, size, dtype)
-        check_corner(label, image, kernel, mode)
-        convolve = partial(fastconv.convolve2d, image, kernel, mode, workers=1)
+        check_corner(label, image, kernel, mode, "direct")
+        convolve = peers.ours(Problem(image, kernel, mode), "direct")
         calls: dict[str, Call] = {"fastconv": convolve, "peak": partial(bench.peak.sample, dtype)}
         seconds = measure(calls, bench.budget)["fastconv"]
         rate = flops(convolve().shape, size, dtype) / seconds

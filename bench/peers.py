@@ -127,7 +127,7 @@ def _torch(problem: Problem) -> Call | None:
     return call
 
 
-def ours(problem: Problem, method: str = "auto") -> Call:
+def ours(problem: Problem, method: str = "auto") -> Callable[[], Array]:
     """Return fastconv's call: convolve2d for images, convolve for signals."""
     function = fastconv.convolve2d if problem.image.ndim == 2 else fastconv.convolve
     return partial(
