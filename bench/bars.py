@@ -13,13 +13,13 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
+import bars_engines
 import peers
-from cells import Bench, against, name, shares
-from common import Cell, check, measure, pair
+from cells import FLOATS, Bench, against, shares, squares
+from common import Cell, check, measure
+from problems import name, pair
 
 import fastconv
-
-FLOATS = ("float64", "float32")
 
 
 def fma_share(bench: Bench) -> list[Cell]:
@@ -54,7 +54,7 @@ def opencv(bench: Bench) -> list[Cell]:
     """Small kernels against filter2D, at 1 and at 2 threads."""
     # 2048 x 2048 stays in quick mode: from 1024 x 1024 on OpenCV uses its threads.
     sizes = bench.pick((128, 512, 2048), (128, 2048))
-    cases = list(product(FLOATS, sizes, (3, 5)))
+    cases = squares(FLOATS, sizes, (3, 5))
     return [
         cell
         for threads in (1, 2)
@@ -65,25 +65,28 @@ def opencv(bench: Bench) -> list[Cell]:
 def scipy(bench: Bench) -> list[Cell]:
     """What a user of scipy.signal gains."""
     sizes = bench.pick((7, 9, 15, 31), (7, 15))
-    small = against(bench, "scipy", {"scipy.signal": 25.0}, [("float64", 512, 3)])
-    return small + against(
-        bench, "scipy", {"scipy.signal": 40.0}, [("float64", 512, k) for k in sizes]
-    )
+    return [
+        cell
+        for kernels, limit in (((3,), 25.0), (sizes, 40.0))
+        for cell in against(
+            bench, "scipy", {"scipy.signal": limit}, squares(("float64",), (512,), kernels)
+        )
+    ]
 
 
 def integers(bench: Bench) -> list[Cell]:
     """Integer images against both of scipy's ways."""
     sizes = bench.pick((3, 5, 7, 11, 15), (3, 15))
-    cases = product(("uint8", "int16", "int32", "int64"), (512,), sizes)
+    cases = squares(("uint8", "int16", "int32", "int64"), (512,), sizes)
     return against(bench, "integers", {"scipy.signal": 10.0, "scipy.ndimage": 4.0}, cases)
 
 
 def peer_curve(bench: Bench) -> list[Cell]:
-    """No bar: every peer over a range of kernels, for the plot."""
+    """No bar: every direct peer over a range of kernels, for the plot."""
     images = bench.pick((128, 512, 2048), (512,))
     kernels = bench.pick((3, 5, 7, 9, 11, 15, 21, 31), (3, 7, 15, 31))
-    limits: dict[str, float | None] = {peer.name: None for peer in peers.PEERS}
-    return against(bench, "peer_curve", limits, product(FLOATS, images, kernels))
+    limits = dict.fromkeys(peers.names("direct"))
+    return against(bench, "peer_curve", limits, squares(FLOATS, images, kernels))
 
 
 def borders(bench: Bench) -> list[Cell]:
@@ -149,13 +152,19 @@ def memory(bench: Bench) -> list[Cell]:
     cells = []
     script = Path(__file__).with_name("rss.py")
     modes = bench.pick(("same", "full"), ("same",))
-    for mode, boundary in product(modes, ("fill", "wrap", "symm")):
-        label = f"f4 8192x8192 by 15x15 {mode} {boundary}"
+    boundaries = ("fill", "wrap", "symm")
+    # Transforms may take a tenth of the image, which has 256 MB.
+    cases = [
+        *product(modes, boundaries, (15,), ("auto",), (16.0,)),
+        *product(modes, bench.pick(boundaries, ("fill",)), (255,), ("fft",), (25.6,)),
+    ]
+    for mode, boundary, side, method, limit in cases:
+        label = f"f4 8192x8192 by {side}x{side} {mode} {boundary} {method}"
         bench.progress.show("memory", label)
-        command = [sys.executable, script, mode, boundary]
+        command = [sys.executable, script, mode, boundary, str(side), method]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         megabytes = float(done.stdout)
-        cells.append(Cell("memory", label, megabytes, "MB", 16.0, lower_is_better=True))
+        cells.append(Cell("memory", label, megabytes, "MB", limit, lower_is_better=True))
     return cells
 
 
@@ -188,8 +197,17 @@ BARS: dict[str, Callable[[Bench], list[Cell]]] = {
     "integers": integers,
     "borders": borders,
     "small": small,
+    "family_small": bars_engines.family_small,
     "long": long,
     "memory": memory,
     "scaling": scaling,
+    "fft": bars_engines.fft,
+    "fft_large": bars_engines.fft_large,
+    "certified": bars_engines.certified,
+    "separable": bars_engines.separable,
+    "one_d": bars_engines.one_d,
+    "auto": bars_engines.auto,
+    "plan": bars_engines.plan,
+    "growth": bars_engines.growth,
     "peer_curve": peer_curve,
 }

@@ -9,6 +9,7 @@ import gc
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -112,25 +113,10 @@ def check(label: str, calls: Mapping[str, Call], reference: str = "fastconv") ->
             )
 
 
-def pair(shape: tuple[int, int], kernel: tuple[int, int], dtype: str) -> tuple[Array, ...]:
-    """Random image and kernel, the same at every run. Integers are so small that no sum wraps."""
-    rng = np.random.default_rng(20261123)
-    kind = np.dtype(dtype).kind
-    if kind in "iu":
-        return tuple(rng.integers(0, 2, size).astype(dtype) for size in (shape, kernel))
-    arrays = []
-    for size in (shape, kernel):
-        values = rng.standard_normal(size)
-        if kind == "c":
-            values = values + 1j * rng.standard_normal(size)
-        arrays.append(values.astype(dtype))
-    return tuple(arrays)
-
-
-def flops(out_shape: tuple[int, int], kernel: tuple[int, int], dtype: str) -> float:
+def flops(out_shape: tuple[int, ...], kernel: tuple[int, ...], dtype: str) -> float:
     """Multiplications and additions of the defining sum: 2 per real tap, 8 per complex one."""
     per_tap = 8 if np.dtype(dtype).kind == "c" else 2
-    return float(per_tap) * out_shape[0] * out_shape[1] * kernel[0] * kernel[1]
+    return float(per_tap) * prod(out_shape) * prod(kernel)
 
 
 class Progress:

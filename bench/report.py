@@ -16,10 +16,22 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 import fastconv
 
 VERDICT = {True: "pass", False: "MISS", None: ""}
+# Times shown beside a cell; the JSON file has all.
+SHOWN_TIMES = 4
+# Cells shown of a group that has hundreds.
+SHOWN_CELLS = 15
 # One marker per peer: which one was the quickest, and so the one compared with.
-MARKERS = "osD^vP"
-COLOURS = {"float32": "#1f77b4", "float64": "#d1490c"}
+MARKERS = "osD^vP*X"
+# Per dtype, by number of threads.
+COLOURS = {
+    "float32": {1: "#1f77b4", 2: "#7fc4ee"},
+    "float64": {1: "#b8400a", 2: "#f5a26f"},
+}
 STYLES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
+PLOTS = {
+    "peer_curve": ("ratio.png", "convolve2d, mode='same', against direct sums"),
+    "fft": ("fft.png", "convolve2d, mode='same', method='fft', against transforms"),
+}
 
 
 def table(cells: list[Cell]) -> str:
@@ -29,7 +41,8 @@ def table(cells: list[Cell]) -> str:
     for cell in cells:
         sign = "<=" if cell.lower_is_better else ">="
         bar = "" if cell.limit is None else f"{sign} {cell.limit:g}"
-        times = ", ".join(f"{name} {_duration(s)}" for name, s in cell.seconds.items())
+        shown = list(cell.seconds.items())[:SHOWN_TIMES]
+        times = ", ".join(f"{name} {_duration(s)}" for name, s in shown)
         lines.append(
             f"  {cell.label:<{width}}  {cell.value:8.3f} {cell.unit:<11} {bar:>8} "
             f" {VERDICT[cell.ok]:<4}  {times}".rstrip()
@@ -53,6 +66,14 @@ def matrix(cells: list[Cell]) -> str:
         )
         lines.append(f"  {problem:<{width}}  {_duration(ours):>8}{ratios}")
     return "\n".join(lines)
+
+
+def worst(cells: list[Cell]) -> str:
+    """Only the cells that are the furthest below their limits, or the nearest above."""
+    return table(sorted(cells, key=_margin)[:SHOWN_CELLS])
+
+
+LAYOUTS = {"peer_curve": matrix, "auto": worst}
 
 
 def summary(cells: list[Cell]) -> str:
@@ -120,34 +141,41 @@ def write_json(
     path.write_text(json.dumps(content, indent=1, default=str) + "\n")
 
 
-def _best_peers(cells: list[Cell]) -> dict[tuple[str, int], list[tuple[int, float, str]]]:
-    """Per line (dtype, image): kernel size, ratio to the quickest peer, and its name."""
-    lines: dict[tuple[str, int], dict[int, tuple[float, str]]] = {}
+Line = tuple[str, int, int]
+Point = tuple[int, float, str]
+
+
+def _lines(cells: list[Cell]) -> dict[Line, list[Point]]:
+    """Per line (dtype, image, threads): kernel size, ratio to the quickest peer, and its name."""
+    lines: dict[Line, dict[int, tuple[float, str]]] = {}
     for cell in cells:
-        dtype, image, kernel, peer = (
-            cell.case[key] for key in ("dtype", "image", "kernel", "peer")
-        )
-        line = lines.setdefault((dtype, image), {})
-        line[kernel] = min(line.get(kernel, (float("inf"), "")), (cell.value, peer))
-    return {key: [(k, *line[k]) for k in sorted(line)] for key, line in lines.items()}
+        dtype, image, kernel = (cell.case[key] for key in ("dtype", "image", "kernel"))
+        # One name for tiles of all sizes.
+        point = (cell.value, cell.case["peer"].rstrip("0123456789"))
+        line = lines.setdefault((dtype, image, cell.threads), {})
+        line[kernel] = min(line.get(kernel, point), point)
+    return {key: [(k, *line[k]) for k in sorted(line)] for key, line in sorted(lines.items())}
 
 
-def plot(path: Path, cells: list[Cell]) -> None:
-    """Draw the ratio to the quickest peer against kernel size, one line per dtype and image."""
-    lines = _best_peers(cells)
+def plot(path: Path, cells: list[Cell], title: str) -> None:
+    """Draw the ratio to the quickest peer against kernel size, by dtype, image and threads."""
+    lines = _lines(cells)
     names = sorted({peer for points in lines.values() for _, _, peer in points})
     markers = dict(zip(names, MARKERS, strict=False))
-    images = sorted({image for _, image in lines})
+    images = sorted({image for _, image, _ in lines})
     styles = dict(zip(images, STYLES, strict=False))
 
     figure = Figure(figsize=(9, 5.5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.axhline(1, color="black", linewidth=1)
-    for (dtype, image), points in lines.items():
+    handles = []
+    for (dtype, image, threads), points in lines.items():
         sizes, ratios, _ = zip(*points, strict=True)
-        axes.plot(sizes, ratios, color=COLOURS[dtype], linestyle=styles[image], linewidth=1.5)
+        colour, style = COLOURS[dtype][threads], styles[image]
+        label = f"{dtype}, {image}x{image}, {threads} thread{'s' * (threads > 1)}"
+        handles += axes.plot(sizes, ratios, color=colour, linestyle=style, label=label)
         for size, ratio, peer in points:
-            axes.plot(size, ratio, markers[peer], color=COLOURS[dtype], markersize=6)
+            axes.plot(size, ratio, markers[peer], color=colour, markersize=6)
     kernels = sorted({k for points in lines.values() for k, *_ in points})
     axes.set_xscale("log")
     axes.set_yscale("log", base=2)
@@ -157,28 +185,12 @@ def plot(path: Path, cells: list[Cell]) -> None:
     axes.grid(color="#e4e7ea", zorder=0)
     axes.set_xlabel("kernel")
     axes.set_ylabel("time of the quickest peer / time of fastconv")
-    axes.set_title("convolve2d, mode='same', one thread: above 1 fastconv is quicker", loc="left")
-    handles = [
-        Line2D(
-            [],
-            [],
-            color=COLOURS[dtype],
-            linestyle=styles[image],
-            label=f"{dtype}, {image}x{image}",
+    axes.set_title(f"{title}: above 1 fastconv is quicker", loc="left")
+    for name in names:
+        label = f"quickest peer: {name}"
+        handles.append(
+            Line2D([], [], color="#6b7278", marker=markers[name], linestyle="", label=label)
         )
-        for dtype, image in lines
-    ]
-    handles += [
-        Line2D(
-            [],
-            [],
-            color="#6b7278",
-            marker=markers[name],
-            linestyle="",
-            label=f"quickest peer: {name}",
-        )
-        for name in names
-    ]
-    axes.legend(handles=handles, fontsize=8, ncols=2)
+    figure.legend(handles=handles, fontsize=8, ncols=3, loc="outside lower center", frameon=False)
     axes.spines[["right", "top"]].set_visible(False)
     figure.savefig(path)

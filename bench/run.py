@@ -1,7 +1,7 @@
 """
 Measure every bar: ``python bench/run.py [--quick] [--only NAME ...] [--out DIR]``.
 
-Prints a table and writes ``results.json`` and ``ratio.png`` into DIR. See bench/README.md.
+Prints a table and writes ``results.json`` and two plots into DIR. See bench/README.md.
 """
 
 import argparse
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import peers
 import report
-from bars import BARS, FLOATS
-from cells import Bench
+from bars import BARS
+from cells import FLOATS, Bench
 from common import Cell
 
 import fastconv
@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
         "--out",
         type=Path,
         default=Path(__file__).parent / "results",
-        help="folder for results.json and ratio.png (default: bench/results)",
+        help="folder for results.json and the plots (default: bench/results)",
     )
     return parser.parse_args()
 
@@ -57,7 +57,7 @@ def main() -> None:
         found = BARS[name](bench)
         bench.progress.close()
         print(f"\n{name}")
-        layout = report.matrix if name == "peer_curve" else report.table
+        layout = report.LAYOUTS.get(name, report.table)
         print(layout(found) if found else "  not measured on this machine", flush=True)
         cells += found
 
@@ -73,9 +73,10 @@ def main() -> None:
         peers.versions(),
         arguments.quick,
     )
-    curve = [cell for cell in cells if cell.bar == "peer_curve"]
-    if curve:
-        report.plot(arguments.out / "ratio.png", curve)
+    for name, (file, title) in report.PLOTS.items():
+        curve = [cell for cell in cells if cell.bar == name and cell.case]
+        if curve:
+            report.plot(arguments.out / file, curve, title)
     print(f"\nwritten to {arguments.out}")
 
 
