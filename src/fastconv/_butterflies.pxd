@@ -134,7 +134,7 @@ cdef inline void dft8(vec* r, vec* i) noexcept nogil:
 
 
 cdef inline void dft(vec* r, vec* i, Py_ssize_t radix) noexcept nogil:
-    """radix is a constant once inlined."""
+    """radix is a constant once inlined; of one point, the point itself."""
     if radix == 2:
         dft2(r, i, 0, 1)
     elif radix == 3:
@@ -143,7 +143,7 @@ cdef inline void dft(vec* r, vec* i, Py_ssize_t radix) noexcept nogil:
         dft4(r, i, 0, 1, 2, 3)
     elif radix == 5:
         dft5(r, i)
-    else:
+    elif radix == 8:
         dft8(r, i)
 
 
@@ -175,15 +175,16 @@ cdef inline void put_points(
         store(p + q * stride + (not inverse) * LANES, i[q])
 
 
+# Passes. Forward the twiddles come after the butterfly (decimation in frequency), inverse before it
+# (in time): the order that the one leaves is the one that the other wants.
+
 cdef inline void one_pass(
     real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, bint inverse,
     Py_ssize_t radix,
 ) noexcept nogil:
-    """One pass over n points, in place; radix and inverse are constants once inlined.
+    """One pass over n points, in place; points m apart are one butterfly.
 
-    Points m apart are one butterfly. Forward the twiddles come after it (decimation in
-    frequency), inverse before it (in time): the order that the one leaves is the one that the
-    other wants.
+    radix and inverse are constants once inlined.
     """
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
@@ -202,7 +203,7 @@ cdef inline void one_pass(
         w += 2 * radix - 2
 
 
-cdef inline void last_pass(
+cdef inline void plain_pass(
     real* x, Py_ssize_t stride, Py_ssize_t n, bint inverse, Py_ssize_t radix,
 ) noexcept nogil:
     """The pass whose twiddles are all 1: the last of a forward, the first of an inverse one."""
@@ -238,3 +239,51 @@ cdef inline void product_pass(
         put_points(r, i, x, PAIR, False, radix)
         x += radix * PAIR
         h += radix * PAIR
+
+
+cdef inline vec rows_in(
+    const real** src, real* x, Py_ssize_t stride, Py_ssize_t groups, const real* turn,
+    const real* w, Py_ssize_t radix,
+) noexcept nogil:
+    """First pass of columns, along rows: of points whose parts lie in rows src[q], src[radix + q].
+
+    Points are multiplied by `turn`, pairs of a real and an imaginary part, before the butterfly.
+    Returns the sums of the squares of the rows.
+    """
+    cdef vec[MAX_RADIX] r
+    cdef vec[MAX_RADIX] i
+    cdef vec a, b, squares = splat(0)
+    cdef Py_ssize_t g, q
+    for g in range(groups):
+        for q in range(radix):
+            a = load(src[q] + g * LANES)
+            b = load(src[radix + q] + g * LANES)
+            squares = squares + a * a
+            squares = squares + b * b
+            r[q] = a * splat(turn[2 * q]) - b * splat(turn[2 * q + 1])
+            i[q] = a * splat(turn[2 * q + 1]) + b * splat(turn[2 * q])
+        dft(r, i, radix)
+        twiddle(r, i, w, radix)
+        put_points(r, i, x + g * PAIR, stride, False, radix)
+    return squares
+
+
+cdef inline void rows_out(
+    real** dst, const real* x, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end,
+    const real* turn, const real* w, Py_ssize_t radix,
+) noexcept nogil:
+    """Last pass of the inverse, into rows: the other way, for the groups begin ... end - 1."""
+    cdef vec[MAX_RADIX] r
+    cdef vec[MAX_RADIX] i
+    cdef Py_ssize_t g, q
+    for g in range(begin, end):
+        fetch_points(r, i, x + g * PAIR, stride, True, radix)
+        twiddle(r, i, w, radix)
+        dft(r, i, radix)
+        # Real and imaginary parts are exchanged.
+        for q in range(radix):
+            store(dst[q] + g * LANES, i[q] * splat(turn[2 * q]) + r[q] * splat(turn[2 * q + 1]))
+            store(
+                dst[radix + q] + g * LANES,
+                r[q] * splat(turn[2 * q]) - i[q] * splat(turn[2 * q + 1]),
+            )

@@ -55,7 +55,8 @@ class Transformed:
         if self.upright:
             taps = np.ascontiguousarray(taps.transpose(0, 2, 1))
         spectrum = engine_for("fft", plan.word).Spectrum
-        self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, workers)
+        folded = len(taps) == 1 and problem.image.dtype.kind != "c"
+        self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, folded, workers)
         self.error = ERROR * log2(plan.height * plan.width) * ROUNDOFF[plan.word]
         self.least = least(plan, problem)
 

@@ -14,11 +14,13 @@ in `_costs`. It never depends on the number of threads. Nothing here touches a p
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastconv import _costs
+
+Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
 ENGINES = {
     "auto": ("direct", "separable", "certified"),
@@ -33,10 +35,7 @@ ENGINES = {
 ROUNDOFF = {"f32": 2.0**-24, "f64": 2.0**-53}
 
 ERROR = 16.0
-"""Error of a transform's output over log2(N) u |input| |kernel|: docs/accuracy.md derives it."""
-
-PAIR_ERROR = 36.0
-"""The same over the norm of one tile, two of which ride together: sqrt(5) times as much."""
+"""C of |error| <= C log2(N) u |tile| |kernel|, for N points: docs/accuracy.md derives it."""
 
 # Longest transform along an axis. Beyond it tiles are cut, whatever the kernel.
 MAX_LENGTH = 1 << 15
@@ -70,45 +69,45 @@ class Plan(NamedTuple):
 
 
 @lru_cache
-def lengths(lanes: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def lengths(lanes: int) -> Lengths:
     """Lengths that there are transforms for: multiples of `lanes` of no primes but 2, 3 and 5."""
     found = [lanes * 2**a * 3**b * 5**c for a in range(16) for b in range(4) for c in range(3)]
     return np.array(sorted(n for n in found if n <= MAX_LENGTH))
 
 
-def _axis(outputs: int, taps: int, lanes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths worth a look along an axis, and how many tiles each needs."""
-    n = lengths(lanes)
-    n = n[n >= taps]
-    whole = np.searchsorted(n, outputs + taps - 1)  # the first that needs no second tile
-    n = n[: whole + 1]
-    return n, -(-outputs // (n - taps + 1))
+def _axis(outputs: int, taps: int, n: Lengths, points: int) -> tuple[Lengths, Lengths]:
+    """Lengths worth a look along an axis, and how many tiles each needs.
+
+    A length has `points` inputs for each of its points.
+    """
+    n = n[points * n >= taps]
+    # The first that needs no second tile is the last of interest.
+    n = n[: np.searchsorted(points * n, outputs + taps - 1) + 1]
+    return n, -(-outputs // (points * n - taps + 1))
 
 
 def tile(facts: Facts, word: str, lanes: int) -> tuple[float, int, int, bool] | None:
     """Time and tile of the cheapest transform: (seconds, height, width, line)."""
     (m_y, m_x), (kh, kw) = facts.outputs, facts.taps
+    n = lengths(lanes)
+    # Real tiles are folded: twice as high, or as long, as their transform.
+    points = 2 if facts.image_parts == facts.kernel_parts == 1 else 1
     line = kh == 1 or kw == 1
     if line:
         rows, outputs, taps = (m_y, m_x, kw) if kh == 1 else (m_x, m_y, kh)
-        n = lengths(lanes)
         height, width = (axis.ravel() for axis in np.meshgrid(n, n, indexing="ij"))
-        sensible = (height <= width) & (width <= 8 * height) & (height * width >= taps)
+        sensible = (height <= width) & (width <= 8 * height) & (points * height * width >= taps)
         height, width = height[sensible], width[sensible]
-        tiles = rows * -(-outputs // (height * width - taps + 1))
+        tiles = rows * -(-outputs // (points * height * width - taps + 1))
     else:
-        y, n_y = _axis(m_y, kh, lanes)
-        x, n_x = _axis(m_x, kw, lanes)
-        if not (y.size and x.size):
-            return None
+        y, n_y = _axis(m_y, kh, n, points)
+        x, n_x = _axis(m_x, kw, n, 1)
         height, width = (axis.ravel() for axis in np.meshgrid(y, x, indexing="ij"))
         tiles = np.multiply.outer(n_y, n_x).ravel()
     if not tiles.size:
         return None
-    alone = facts.image_parts + facts.kernel_parts > 2
-    transforms = np.ceil(tiles * facts.images / (1 if alone else 2))
     # The kernel's own transform goes one way only.
-    seconds = _costs.transform(word, height * width, line) * (transforms + 0.5)
+    seconds = _costs.transform(word, height * width, line) * (tiles * facts.images + 0.5)
     best = int(np.argmin(seconds))
     return float(seconds[best]), int(height[best]), int(width[best]), line
 

@@ -1,0 +1,207 @@
+# Lines: a transform of n points as a series of passes.
+
+from _word cimport real
+
+from fastconv._butterflies cimport LANES, PAIR, one_pass, plain_pass, product_pass, rows_in, rows_out, vec
+
+cdef extern from *:
+    """
+    #include <math.h>
+    #define EIGHTH_TURN 0.785398163397448309615660845819875721L
+    """
+    long double cosl(long double) nogil
+    long double sinl(long double) nogil
+    const long double EIGHTH_TURN
+
+cdef enum:
+    MAX_PASSES = 24
+
+
+cdef struct Line:
+    Py_ssize_t n
+    int passes
+    int radix[MAX_PASSES]
+    const real* w[MAX_PASSES]   # twiddles of each pass
+
+
+cdef inline void forward_pass(
+    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, int radix,
+) noexcept nogil:
+    if radix == 8:
+        one_pass(x, stride, n, m, w, False, 8)
+    elif radix == 4:
+        one_pass(x, stride, n, m, w, False, 4)
+    elif radix == 2:
+        one_pass(x, stride, n, m, w, False, 2)
+    elif radix == 3:
+        one_pass(x, stride, n, m, w, False, 3)
+    else:
+        one_pass(x, stride, n, m, w, False, 5)
+
+
+cdef inline void inverse_pass(
+    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, int radix,
+) noexcept nogil:
+    if radix == 8:
+        one_pass(x, stride, n, m, w, True, 8)
+    elif radix == 4:
+        one_pass(x, stride, n, m, w, True, 4)
+    elif radix == 2:
+        one_pass(x, stride, n, m, w, True, 2)
+    elif radix == 3:
+        one_pass(x, stride, n, m, w, True, 3)
+    else:
+        one_pass(x, stride, n, m, w, True, 5)
+
+
+cdef inline void untwiddled_pass(
+    real* x, Py_ssize_t stride, Py_ssize_t n, bint inverse, int radix,
+) noexcept nogil:
+    if radix == 8:
+        plain_pass(x, stride, n, inverse, 8)
+    elif radix == 4:
+        plain_pass(x, stride, n, inverse, 4)
+    elif radix == 2:
+        plain_pass(x, stride, n, inverse, 2)
+    elif radix == 3:
+        plain_pass(x, stride, n, inverse, 3)
+    else:
+        plain_pass(x, stride, n, inverse, 5)
+
+
+cdef inline void middle_pass(real* x, Py_ssize_t n, const real* h, int radix) noexcept nogil:
+    if radix == 8:
+        product_pass(x, n, h, 8)
+    elif radix == 4:
+        product_pass(x, n, h, 4)
+    elif radix == 2:
+        product_pass(x, n, h, 2)
+    elif radix == 3:
+        product_pass(x, n, h, 3)
+    else:
+        product_pass(x, n, h, 5)
+
+
+cdef inline vec first_pass(
+    const real** src, real* x, Py_ssize_t stride, Py_ssize_t groups, const real* turn,
+    const real* w, int radix,
+) noexcept nogil:
+    if radix == 8:
+        return rows_in(src, x, stride, groups, turn, w, 8)
+    elif radix == 4:
+        return rows_in(src, x, stride, groups, turn, w, 4)
+    elif radix == 2:
+        return rows_in(src, x, stride, groups, turn, w, 2)
+    elif radix == 3:
+        return rows_in(src, x, stride, groups, turn, w, 3)
+    elif radix == 5:
+        return rows_in(src, x, stride, groups, turn, w, 5)
+    return rows_in(src, x, stride, groups, turn, w, 1)
+
+
+cdef inline void final_pass(
+    real** dst, const real* x, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end,
+    const real* turn, const real* w, int radix,
+) noexcept nogil:
+    if radix == 8:
+        rows_out(dst, x, stride, begin, end, turn, w, 8)
+    elif radix == 4:
+        rows_out(dst, x, stride, begin, end, turn, w, 4)
+    elif radix == 2:
+        rows_out(dst, x, stride, begin, end, turn, w, 2)
+    elif radix == 3:
+        rows_out(dst, x, stride, begin, end, turn, w, 3)
+    elif radix == 5:
+        rows_out(dst, x, stride, begin, end, turn, w, 5)
+    else:
+        rows_out(dst, x, stride, begin, end, turn, w, 1)
+
+
+cdef inline void forward(
+    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+) noexcept nogil:
+    """A forward transform, or all of it but its last pass."""
+    cdef Py_ssize_t m = line.n
+    cdef int s
+    for s in range(line.passes - 1):
+        m //= line.radix[s]
+        forward_pass(x, stride, line.n, m, line.w[s], line.radix[s])
+    if all_passes:
+        untwiddled_pass(x, stride, line.n, False, line.radix[line.passes - 1])
+
+
+cdef inline void inverse(
+    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+) noexcept nogil:
+    """An inverse transform, times n; or all of it but its first pass."""
+    cdef Py_ssize_t m = line.radix[line.passes - 1]
+    cdef int s
+    if all_passes:
+        untwiddled_pass(x, stride, line.n, True, line.radix[line.passes - 1])
+    for s in range(line.passes - 2, -1, -1):
+        inverse_pass(x, stride, line.n, m, line.w[s], line.radix[s])
+        m *= line.radix[s]
+
+
+cdef inline Py_ssize_t frequency(const Line* line, Py_ssize_t place) noexcept:
+    """Frequency that a forward transform leaves at a place."""
+    cdef Py_ssize_t m = line.n, k = 0, step = 1
+    cdef int s
+    for s in range(line.passes):
+        m //= line.radix[s]
+        k += place // m * step
+        place %= m
+        step *= line.radix[s]
+    return k
+
+
+cdef inline tuple radices(Py_ssize_t n):
+    """Factors of n in the order of the forward passes; None if there are others than 2, 3 and 5.
+
+    Eights last, where they meet the spectrum; 4 * 4 is quicker than 2 * 8.
+    """
+    cdef list odd = []
+    cdef int twos = 0
+    for r in (3, 5):
+        while n % r == 0:
+            n //= r
+            odd.append(r)
+    while n % 2 == 0:
+        n //= 2
+        twos += 1
+    if n != 1 or twos + len(odd) > MAX_PASSES:
+        return None
+    if twos % 3 == 0:
+        return tuple(odd + [8] * (twos // 3))
+    if twos % 3 == 2:
+        return tuple(odd + [4] + [8] * (twos // 3))
+    if twos == 1:
+        return tuple(odd + [2])
+    return tuple(odd + [4, 4] + [8] * (twos // 3 - 1))
+
+
+cdef inline void root(long double* w, Py_ssize_t k, Py_ssize_t n) noexcept:
+    """exp(-2 pi i k / n).
+
+    The angle is brought into the first octant in integers, so that no digit of it is lost.
+    """
+    cdef long double c, s, angle
+    cdef Py_ssize_t octant
+    k %= n
+    if k < 0:
+        k += n
+    octant = 8 * k // n
+    # 8 k = octant n + rest; odd octants are measured from their end.
+    k = 8 * k - octant * n
+    if octant & 1:
+        k = n - k
+    angle = EIGHTH_TURN * k / n
+    c, s = cosl(angle), sinl(angle)
+    if octant in (1, 2, 5, 6):
+        c, s = s, c
+    if 2 <= octant < 6:
+        c = -c
+    if octant >= 4:
+        s = -s
+    w[0] = c
+    w[1] = -s
