@@ -40,16 +40,16 @@ def run(module: str | None, arguments: list[str], report: bool) -> int:
 
 def _run_script(arguments: list[str]) -> None:
     sys.argv = arguments
-    path = arguments[0]
+    script = Path(arguments[0]).absolute()
+    path = str(script)
     is_package = pkgutil.get_importer(path) is not None  # a folder or an archive
     if not sys.flags.safe_path:  # python -P puts nothing there
-        sys.path[0] = path if is_package else str(Path(path).resolve().parent)
-    if is_package or path.endswith(".pyc"):
-        runpy.run_path(path, run_name="__main__")
+        sys.path[0] = path if is_package else str(script.resolve().parent)
+    if is_package or script.suffix == ".pyc":
+        runpy.run_path(arguments[0], run_name="__main__")
         return
     # Not runpy: it takes __main__ away when the script ends, before the script's threads and
     # atexit functions do, and calls a relative path by that or changes sys.argv[0].
-    path = str(Path(path).absolute())
     with io.open_code(path) as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     main = ModuleType("__main__")
