@@ -151,6 +151,7 @@ threading.Thread(target=later).start()
 ENDS = {
     "at once": "",
     "busy": BUSY,
+    "no future": "def f(argument: int): pass\nprint(f.__annotations__)",
     "code": "import sys; sys.exit(3)",
     "words": "import sys; sys.exit('these words')",
     "exception": "def f():\n    1 / 0\n\nf()",

@@ -293,11 +293,8 @@ def _install(names: Iterable[str] | str | None, stacklevel: int) -> list[str]:
                 capabilities[new] = capabilities[old]
         for place in places:
             if _is_scipys(place.module):
-                new, old = pairs[place.name]
-                _places[place.name].append(
-                    place._replace(value=old) if place.value is new else place
-                )
-                place.namespace[place.attribute] = new
+                _places[place.name].append(place)
+                place.namespace[place.attribute] = pairs[place.name][0]
     return list(pairs)
 
 
@@ -315,7 +312,7 @@ def _remove(names: Iterable[str], stacklevel: int) -> None:
                     place.namespace[place.attribute] = place.value
                 elif now is not place.value:
                     changed.append(place)
-        # Modules of scipy that were imported in the meantime.
+        # What was there already, and modules of scipy that were imported in the meantime.
         for place in _holders({name: (function,) for name, function in removed.items()}):
             if _is_scipys(place.module):
                 place.namespace[place.attribute] = _layers(place.value)[1]
@@ -508,13 +505,10 @@ def report() -> Report:
     """
     with _lock:
         accelerated = ACCELERATED.copy()
-        fell_back = FELL_BACK.copy()
-        names = dict.fromkeys((*NAMES, *(name for name, _ in fell_back)))
-    by_name = {
-        name: {reason: count for (its, reason), count in fell_back.items() if its == name}
-        for name in names
-    }
-    return Report({name: accelerated.get(name, 0) for name in names}, by_name)
+    fell_back: dict[str, dict[str, int]] = {name: {} for name in NAMES}
+    for (name, reason), count in FELL_BACK.copy().items():
+        fell_back.setdefault(name, {})[reason] = count
+    return Report({name: accelerated.get(name, 0) for name in fell_back}, fell_back)
 
 
 def load_ipython_extension(shell: Any) -> None:
