@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ ORIGINALS: dict[str, Callable[..., Any]] = {}
 FELL_BACK: Counter[tuple[str, str]] = Counter()
 """Calls left to scipy, by the name of the function and the reason."""
 
-_lock = threading.Lock()
+_lock = allocate_lock()  # threading has more, and takes longer to import
 if hasattr(os, "register_at_fork"):
     # Else a child forked while another thread counts would wait for that thread for ever.
     os.register_at_fork(

@@ -180,7 +180,7 @@ def _is_empty(value: Any) -> bool:
 
 def _reason(refusal: Exception) -> str:
     """Say why fastconv refused, without the numbers, of which there are too many to count by."""
-    words = re.sub(r"\b\d+\b", "N", str(refusal).partition("\n")[0])
+    words = re.sub(r"\b\d+\b", "#", str(refusal).partition("\n")[0])
     return f"{type(refusal).__name__}: {words}"
 
 
