@@ -11,7 +11,7 @@ import pytest
 
 import fastconv
 import fastconv.signal
-from fastconv import _config, _workers
+from fastconv import _config, _patch, _workers
 from fastconv.__main__ import main
 
 KEYS = {"fastconv", "python", "numpy", "compiler", "openmp", "threads"}
@@ -25,6 +25,7 @@ def test_the_version_is_that_of_the_project():
 
 def test_the_public_names_are_these():
     public = {"convolve2d", "correlate2d", "get_workers", "set_workers", "show_config"}
+    public |= {"patch", "patched", "report", "unpatch"}
     assert set(fastconv.__all__) == public | {"__version__"}
     for name in fastconv.__all__:
         assert hasattr(fastconv, name)
@@ -67,14 +68,16 @@ def test_info_prints_the_configuration(capsys):
     assert capsys.readouterr().out == expected
 
 
-@pytest.mark.parametrize("module", [fastconv.signal, _config, _workers], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [fastconv.signal, _config, _patch, _workers])
 def test_the_examples_in_the_documentation_are_true(module):
     results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
 
 
-@pytest.mark.parametrize("name", ["convolve2d", "correlate2d", "set_workers", "show_config"])
+@pytest.mark.parametrize(
+    "name", ["convolve2d", "correlate2d", "patch", "patched", "set_workers", "show_config"]
+)
 def test_every_parameter_is_documented(name):
     thing = getattr(fastconv, name)
     text = inspect.getdoc(thing)

@@ -6,17 +6,44 @@ A call goes through four layers, each of which knows only the next:
     _problem     arguments -> one canonical problem; scipy's checks and words
     _dispatch    problem -> compiled module, by word and instruction set
     _direct      the sum, tile by tile, in registers (_direct.pyx, _tiles.pxd, _simd.h)
+
+`patch` and its kin, which put the functions in the place of scipy's, are clients of the first
+layer. They are imported when they are first used.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from fastconv._config import __version__, show_config
 from fastconv._workers import get_workers, set_workers
 from fastconv.signal import convolve2d, correlate2d
+
+if TYPE_CHECKING:
+    from fastconv._patch import patch, patched, report, unpatch
 
 __all__ = [
     "__version__",
     "convolve2d",
     "correlate2d",
     "get_workers",
+    "patch",
+    "patched",
+    "report",
     "set_workers",
     "show_config",
+    "unpatch",
 ]
+
+_LATE = {"patch", "patched", "report", "unpatch"}
+_LATE |= {"load_ipython_extension", "unload_ipython_extension"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastconv import _patch
+
+    return getattr(_patch, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

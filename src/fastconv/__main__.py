@@ -1,4 +1,4 @@
-"""Command line: ``python -m fastconv demo`` and ``python -m fastconv info``."""
+"""Command line: ``python -m fastconv`` demo, info and run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,62 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     commands.add_parser("info", help="print how fastconv was built and what it uses here")
+
+    run = commands.add_parser(
+        "run",
+        help="run a program with fastconv in the place of scipy.signal's functions",
+        usage="%(prog)s [-h] [--report] [--only NAMES] (-m MODULE | SCRIPT) [ARGUMENT ...]",
+        description="Run a program as python does, with fastconv in the place of scipy.signal's "
+        "functions. Processes that it forks are patched, too; those that it starts afresh are not.",
+        allow_abbrev=False,
+    )
+    run.add_argument(
+        "--report",
+        action="store_true",
+        help="print at the end, to stderr, how many calls were accelerated and how many fell back",
+    )
+    run.add_argument(
+        "--only",
+        metavar="NAMES",
+        type=lambda names: names.split(","),
+        help="functions to replace, with commas between them (default: all that fastconv has)",
+    )
+    run.add_argument("-m", dest="module", metavar="MODULE", help="run a module or package")
+    run.set_defaults(error=run.error)
     return parser
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Part the command ``run`` with its options from the script, or what follows the module."""
+    end = 1
+    while end < len(argv) and argv[end].startswith("-"):
+        option = argv[end]
+        if option == "--":
+            return argv[:end], argv[end + 1 :]
+        end += 2 if option in ("-m", "--only") else 1
+        if option.startswith("-m"):
+            break
+    return argv[:end], argv[end:]
+
+
+def _run(options: argparse.Namespace, program: list[str]) -> int:
+    """Run a program patched; return the exit code."""
+    if options.module is None:
+        if not program:
+            options.error("what to run? Give a SCRIPT or -m MODULE.")
+        if not Path(program[0]).exists():
+            options.error(f"can't open file {program[0]!r}: it does not exist")
+    try:
+        fastconv.patch(options.only)
+    except ValueError as error:
+        options.error(str(error))
+    except ModuleNotFoundError as missing:
+        print(f"python -m fastconv run: nothing to patch: {missing}", file=sys.stderr)
+        return 1
+    # Not at the top: only this command needs it.
+    from fastconv._run import run
+
+    return run(options.module, program, options.report)
 
 
 def _demo(image: Path | None, output: Path, workers: int | None) -> int:
@@ -85,10 +140,17 @@ def main(argv: list[str] | None = None) -> int:
     int
         Exit code: 0 when the command did its work.
     """
+    if argv is None:
+        argv = sys.argv[1:]
+    program: list[str] = []
+    if argv[:1] == ["run"]:
+        argv, program = _split(argv)
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.command == "demo":
         return _demo(arguments.image, arguments.output, arguments.workers)
+    if arguments.command == "run":
+        return _run(arguments, program)
     if arguments.command == "info":
         fastconv.show_config()
     else:

@@ -1,0 +1,42 @@
+"""What fastconv does not do itself and leaves to scipy, and how often that was."""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ORIGINALS: dict[str, Callable[..., Any]] = {}
+"""scipy's functions by name, where `fastconv.patch` has put others in their place."""
+
+FELL_BACK: Counter[tuple[str, str]] = Counter()
+"""Calls left to scipy, by the name of the function and the reason."""
+
+_lock = allocate_lock()  # threading has more, and takes longer to import
+if hasattr(os, "register_at_fork"):
+    # Else a child forked while another thread counts would wait for that thread for ever.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Call scipy's function `name`, and count it under `reason`."""
+    function = ORIGINALS.get(name)
+    if function is None:
+        try:
+            # Not at the top: scipy is no dependency, and takes longer to import than fastconv.
+            from scipy import signal  # type: ignore[import-untyped]
+        except ModuleNotFoundError:
+            raise TypeError(
+                f"fastconv.{name} leaves this to scipy.signal.{name} ({reason}), and SciPy is not "
+                "installed"
+            ) from None
+        function = getattr(signal, name)
+    with _lock:
+        FELL_BACK[name, reason] += 1
+    return function(*args, **kwargs)
