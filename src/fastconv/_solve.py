@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-METHODS = ("auto", "direct")
+METHODS = ("auto", "direct", "separable", "fft", "fast")
 
 
 def solve(problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None) -> Array:
