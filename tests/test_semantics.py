@@ -115,7 +115,7 @@ def test_boundaries_are_taken_and_refused_as_in_scipy(function, mode, boundary):
         ((), {}),
         ((IMAGE,), {}),
         ((IMAGE, KERNEL, "full", "fill", 0, 0), {}),
-        ((IMAGE, KERNEL), {"axes": 0}),
+        ((IMAGE, KERNEL), {"weights": 0}),
         ((IMAGE, KERNEL), {"in1": IMAGE}),
         ((), {"in1": IMAGE, "in2": KERNEL, "mode": "same", "boundary": "symm", "fillvalue": 1}),
     ],
@@ -131,7 +131,7 @@ def test_the_signature_is_scipys_with_keywords_added(function):
     for mine, its in zip(ours, theirs, strict=False):
         assert (mine.name, mine.kind, mine.default) == (its.name, its.kind, its.default)
     added = ours[len(theirs) :]
-    assert [parameter.name for parameter in added] == ["method", "out", "workers"]
+    assert [parameter.name for parameter in added] == ["axes", "method", "out", "workers"]
     assert {parameter.kind for parameter in added} == {inspect.Parameter.KEYWORD_ONLY}
 
 

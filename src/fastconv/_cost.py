@@ -60,7 +60,7 @@ def fftn_is_faster(job: Job, dtype: np.dtype[Any], calls: int) -> bool:
     )
     each = _TRANSFORM[8 if dtype.kind in "iu" else _bytes(dtype)] * (2 if dtype.kind == "c" else 1)
     transform = 3 * each * rows * points * log2(points)
-    return _SETUP + transform < _direct(job, dtype, calls)
+    return bool(_SETUP + transform < _direct(job, dtype, calls))
 
 
 def fft_is_faster(job: Job, dtype: np.dtype[Any], calls: int) -> bool:
@@ -78,4 +78,4 @@ def fft_is_faster(job: Job, dtype: np.dtype[Any], calls: int) -> bool:
     rows = prod(length for axis, length in enumerate(job.shape) if axis not in axes)
     each = _TILE[8 if dtype.kind in "iu" else _bytes(dtype)] * (2 if dtype.kind == "c" else 1)
     transform = (2 * tiles * rows + 1) * each * points * max(1.0, log2(points))
-    return _SETUP + transform < _direct(job, dtype, calls)
+    return bool(_SETUP + transform < _direct(job, dtype, calls))
