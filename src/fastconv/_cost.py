@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from fastconv._slices import Job
 
-CALL = 3e3
-"""One call of a 2-D engine."""
+CALL = 5e3
+"""One call of a 2-D engine, and the sum of its result with the one before."""
 
 # One multiplication and addition, by the number of bytes of a real number: 15x15 taps, 256x256.
 _INTEGER = {1: 0.014, 2: 0.012, 4: 0.025, 8: 0.047}
@@ -29,7 +29,7 @@ _COMPLEX = 4.0
 # the cache in one and two.
 _TRANSFORM = {4: 0.18, 8: 0.41, 12: 8.0, 16: 8.0}
 _TILE = {4: 0.06, 8: 0.12, 12: 8.0, 16: 8.0}
-_SETUP = 2e4
+_SETUP = 4e4
 
 
 def _bytes(dtype: np.dtype[Any]) -> int:
@@ -67,7 +67,7 @@ def fft_is_faster(job: Job, dtype: np.dtype[Any], calls: int) -> bool:
     """Whether 'fft' takes less time than 'direct': tiles in up to two dimensions."""
     axes = _fftn.convolved(job)
     if len(axes) > 2:
-        return fftn_is_faster(job, dtype, calls)
+        return _fftn.available() and fftn_is_faster(job, dtype, calls)
     points = tiles = 1.0
     for axis in axes:
         n, m = sorted((job.a.shape[axis], job.b.shape[axis]))[::-1]

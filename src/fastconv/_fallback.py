@@ -41,7 +41,7 @@ def foreign(*arrays: object) -> bool:
     SciPy does so where the environment says SCIPY_ARRAY_API=1. Otherwise it makes NumPy arrays of
     everything, and so does fastconv.
     """
-    if os.environ.get("SCIPY_ARRAY_API", "0").lower() in ("", "0", "false"):
-        return False
     ours = (np.ndarray, np.generic, list, tuple, int, float, complex)
-    return not all(isinstance(array, ours) for array in arrays)
+    if all(isinstance(array, ours) for array in arrays):
+        return False
+    return os.environ.get("SCIPY_ARRAY_API", "0").lower() not in ("", "0", "false")

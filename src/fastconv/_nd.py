@@ -18,8 +18,17 @@ import numpy as np
 
 from fastconv import _cost, _fftn
 from fastconv._fallback import foreign, to_scipy
-from fastconv._problem import FULL, MODES, SAME, all_finite, check_out, real_where_it_can
+from fastconv._problem import (
+    FULL,
+    MODES,
+    SAME,
+    all_finite,
+    check_out,
+    convolution,
+    real_where_it_can,
+)
 from fastconv._slices import Job, by_slices, collapse, count
+from fastconv._solve import solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -80,9 +89,9 @@ def convolve(
             raise ValueError(f"{'v' if a.size else 'a'} cannot be empty")
         return _written(np.empty(a.shape, dtype), out)
     job = _job(a, b, extent, [])
-    if method == "fft" and not (all_finite(a) and all_finite(b)):
+    if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
-    return _computed(job, dtype, METHODS[method], out, resolve(workers))
+    return _computed(job, dtype, METHODS[method], out, workers)
 
 
 def fftconvolve(
@@ -118,7 +127,7 @@ def fftconvolve(
         parts = tuple(slice(s, s + n) for s, n in zip(job.start, job.shape, strict=True))
         return _written((a * b)[parts], out)
     dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
-    return _computed(job, dtype, "fast", out, resolve(workers))
+    return _computed(job, dtype, "fast", out, workers)
 
 
 # --- checks --------------------------------------------------------------------------------------
@@ -230,42 +239,85 @@ def _job(a: Array, b: Array, extent: int, paired: Any) -> Job:
 
 
 def _computed(
-    job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: int
+    job: Job,
+    dtype: np.dtype[Any],
+    method: str,
+    out: Array | None,
+    workers: SupportsIndex | None,
 ) -> Array:
     """Compute a job in arithmetic for `dtype`; write it to `out`, or a new array."""
     if out is not None:
         check_out(out, job.shape, dtype)
     word = _COMPUTED_IN.get(dtype, dtype)
     # Promoted before any arithmetic.
-    one = job._replace(a=real_where_it_can(job.a, word), b=real_where_it_can(job.b, word))
-    if (
-        out is not None
-        and word == dtype
-        and out.flags.c_contiguous
-        and not (np.may_share_memory(out, one.a) or np.may_share_memory(out, one.b))
-    ):
-        result = out
+    job = job._replace(a=real_where_it_can(job.a, word), b=real_where_it_can(job.b, word))
+    own = out if word == dtype else None
+    if len(job.shape) <= 2 and not any(job.paired):
+        result = (_line if len(job.shape) == 1 else _plane)(job, word, method, own, workers)
     else:
-        result = np.empty(job.shape, word)
-    if result.size:
-        _run(one, word, method, result, workers)
+        result = _space(job, word, method, own, resolve(workers))
     if word != dtype:
         with np.errstate(over="ignore"):
             result = result.astype(dtype)
     return result if result is out else _written(result, out)
 
 
-def _run(job: Job, dtype: np.dtype[Any], method: str, result: Array, workers: int) -> None:
-    if job.a.ndim == 1 and job.b.size > job.a.size:
-        job = job._replace(a=job.b, b=job.a)
-    small = collapse(job)
-    way, _ = _way(small, dtype, method)
-    flat = result.reshape(small.shape)
-    if way == "fftn" and _fftn.convolve(small, dtype, flat, workers):
-        return
-    by_slices(small, dtype, method, flat, workers)
-    if job.a.ndim == 1:
-        _redo_ends(job, result)
+def _plane(
+    job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: SupportsIndex | None
+) -> Array:
+    """Two dimensions are one problem."""
+    a, b, (start_y, start_x), (h, w), _ = job
+    swap = b.size > a.size and all_finite(a) and all_finite(b)
+    problem = convolution(a, b, (start_y, start_x), (h, w), dtype, swap)
+    return solve(problem, method, out, workers)
+
+
+def _line(
+    job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: SupportsIndex | None
+) -> Array:
+    """One dimension is an image with one row, but for an Inf or a NaN at the ends."""
+    a, b, (start,), (length,), _ = job
+    if b.size > a.size:
+        a, b = b, a
+    result = np.empty(length, dtype) if out is None else out
+    problem = convolution(a[None], b[None], (0, start), (1, length), dtype, swap=False)
+    solve(problem, method, result[None], workers)
+    # A tap that is not finite makes the first output the same, by way of the zeros around a.
+    if b.size > 1 and dtype.kind in "fc" and not np.isfinite(result[0]) and not all_finite(b):
+        _redo_ends(a, b, start, result)
+    return result
+
+
+def _redo_ends(a: Array, b: Array, start: int, result: Array) -> None:
+    """Leave out what lies outside, as numpy.convolve does: there zero times Inf would be a NaN."""
+    n, m, stop = a.size, b.size, start + result.size
+    # Outputs before m - 1 and from n on, of n + m - 1, have less than m products.
+    with np.errstate(all="ignore"):
+        if start < m - 1:
+            left = np.convolve(a[: m - 1], b[:-1])[start : min(m - 1, stop)]
+            result[: left.size] = left
+        if stop > n:
+            right = np.convolve(a[1 - m :], b[1:])[m - 2 :]
+            first = max(start, n)
+            result[first - start :] = right[first - n : stop - n]
+
+
+def _space(job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: int) -> Array:
+    """More dimensions, or axes along which nothing is convolved, are many problems."""
+    if (
+        out is None
+        or not out.flags.c_contiguous
+        or np.may_share_memory(out, job.a)
+        or np.may_share_memory(out, job.b)
+    ):
+        out = np.empty(job.shape, dtype)
+    if out.size:
+        small = collapse(job)
+        flat = out.reshape(small.shape)
+        way, _ = _way(small, dtype, method)
+        if way != "fftn" or not _fftn.convolve(small, dtype, flat, workers):
+            by_slices(small, dtype, method, flat, workers)
+    return out
 
 
 def _way(job: Job, dtype: np.dtype[Any], method: str) -> tuple[str, str]:
@@ -288,25 +340,6 @@ def _way(job: Job, dtype: np.dtype[Any], method: str) -> tuple[str, str]:
     return "slices", "they are predicted to be faster than a transform"
 
 
-def _redo_ends(job: Job, result: Array) -> None:
-    """Leave out what lies outside, as numpy.convolve does: there zero times Inf would be a NaN."""
-    if all_finite(job.b):
-        return
-    n, m, start = job.a.size, job.b.size, job.start[0]
-    if m == 1:
-        return
-    # Outputs before m - 1 and from n on, of n + m - 1, have less than m products.
-    stop = start + result.size
-    with np.errstate(all="ignore"):
-        if start < m - 1:
-            left = np.convolve(job.a[: m - 1], job.b[:-1])[start : min(m - 1, stop)]
-            result[: left.size] = left
-        if stop > n:
-            right = np.convolve(job.a[1 - m :], job.b[1:])[m - 2 :]
-            first = max(start, n)
-            result[first - start :] = right[first - n : stop - n]
-
-
 def _written(result: Any, out: Array | None) -> Any:
     """Return a result that there is already, in `out` if that is given."""
     if out is None:
@@ -314,6 +347,11 @@ def _written(result: Any, out: Array | None) -> Any:
     check_out(out, np.shape(result), np.asarray(result).dtype)
     out[...] = result
     return out
+
+
+def _is_finite(a: Array) -> bool:
+    """Tell for sure; large finite numbers may have a sum that is not."""
+    return all_finite(a) or bool(np.isfinite(a).all())
 
 
 def _scipys(name: str, reason: str, out: Array | None, *args: Any) -> Any:
