@@ -376,8 +376,12 @@ def test_out_may_be_an_input(function, shape):
     rng = np.random.default_rng(3)
     in1, in2 = rng.standard_normal(shape), rng.standard_normal((2,) * len(shape))
     y = getattr(fastconv, function)(in1, in2, "same")
+    x, k = in1.copy(), in1[::-1].copy()
     assert getattr(fastconv, function)(in1, in2, "same", out=in1) is in1
     np.testing.assert_array_equal(in1, y)
+    y = getattr(fastconv, function)(x, k, "same")
+    assert getattr(fastconv, function)(x, k, "same", out=k) is k
+    np.testing.assert_array_equal(k, y)
 
 
 @ALL

@@ -12,6 +12,7 @@ from cases import COMPLEXES, DTYPES, INTEGERS, floats, same_bits, whole_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import exact_nd, nd_sum, reversed_conjugate
+from scipy import signal
 from test_accuracy import as_integers, check_plane
 
 import fastconv
@@ -166,18 +167,19 @@ def test_axes_not_named_are_gone_through_one_by_one(data, dtype, mode):
     axes = data.draw(st.sets(st.integers(0, a.ndim - 1), min_size=1))
     others = [axis for axis in range(a.ndim) if axis not in axes]
     for axis in others:  # equal lengths, or one element of either
-        n = a.shape[axis]
-        b = np.take(b, [0] * data.draw(st.sampled_from((1, n))), axis)
-        b = b * np.arange(1, b.shape[axis] + 1).reshape(
-            [-1 if i == axis else 1 for i in range(a.ndim)]
+        lengths = data.draw(st.sampled_from(((4, 4), (4, 1), (1, 4))[: 2 if mode == "same" else 3]))
+        a, b = (
+            np.take(x, [i % x.shape[axis] for i in range(length)], axis)
+            for x, length in zip((a, b), lengths, strict=True)
         )
-    b = b.astype(dtype)
     if not fits([[x.shape[i] for i in axes] for x in (a, b)], mode):
         return
     y = fftconvolve(a, b, mode, axes=axes)
-    many = [a.shape[i] if i in others else b.shape[i] for i in range(a.ndim)]
-    wide = a, np.broadcast_to(b, many)
-    for place in np.ndindex(*(a.shape[i] for i in others)):
+    wide = [
+        np.broadcast_to(x, [n if i not in others else 4 for i, n in enumerate(x.shape)])
+        for x in (a, b)
+    ]
+    for place in np.ndindex((4,) * len(others)):
         index = [slice(None)] * a.ndim
         for axis, i in zip(others, place, strict=True):
             index[axis] = i
@@ -311,13 +313,19 @@ def test_the_direct_sum_stays_within_its_bound(dtype, shapes, record_ratio):
 @pytest.mark.filterwarnings("ignore:Use of fft convolution:RuntimeWarning")
 def test_nonfinite_numbers_behave_as_in_the_defining_sum(dtype, mode, method):
     rng = np.random.default_rng(7)
-    for shapes in (
+    several = [
+        ((5, 6), (2, 3)),
         ((4, 5, 6), (2, 3, 4)),
         ((5, 4, 7), (1, 1, 3)),
         ((5, 4, 7), (2, 1, 2)),
         ((1, 5, 4), (1, 2, 3)),
         ((3, 2, 4, 3), (2, 2, 1, 3)),
-    ):
+    ]
+    if mode == "same":  # which leaves the operands where they are
+        several += [((2, 3), (4, 5)), ((2, 3, 2), (4, 3, 5))]
+    if mode != "valid":
+        several += [((1, 6, 5), (3, 2, 2))]
+    for shapes in several:
         for where in (slice(0, 1), slice(1, 2), slice(0, 2)):
             for value in (np.nan, np.inf, -np.inf):
                 x, k = operands = [whole_numbers(rng, shape, dtype) for shape in shapes]
@@ -332,6 +340,34 @@ def test_nonfinite_numbers_behave_as_in_the_defining_sum(dtype, mode, method):
                         im = nd_sum(x.real, k.imag, mode) + nd_sum(x.imag, k.real, mode)
                         np.testing.assert_array_equal(y.real, re)
                         np.testing.assert_array_equal(y.imag, im)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore:Use of fft convolution:RuntimeWarning")
+def test_the_larger_operand_is_the_one_that_zeros_are_around(method):
+    """As in scipy, whose direct sum exchanges the operands of mode 'full' to that end."""
+    for shapes in (((5, 6), (2, 3)), ((5, 4, 6), (2, 3, 3)), ((9,), (4,))):
+        for spoilt in (0, 1):
+            x, k = operands = [np.ones(shape) for shape in shapes]
+            operands[spoilt].flat[2] = np.inf
+            expected = signal.convolve(x, k, method="direct")
+            with np.errstate(invalid="ignore"):
+                np.testing.assert_array_equal(signal.convolve(k, x, method="direct"), expected)
+            np.testing.assert_array_equal(convolve(x, k, method=method), expected)
+            np.testing.assert_array_equal(convolve(k, x, method=method), expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_longer_second_operand_is_cut_out_of_the_full_result(value):
+    """In one dimension; scipy multiplies zeros around the first here, and nowhere else."""
+    rng = np.random.default_rng(10)
+    for n, m in ((2, 5), (5, 8), (4, 5)):
+        for spot in range(m):
+            x, k = rng.integers(1, 9, n) * 1.0, rng.integers(1, 9, m) * 1.0
+            k[spot] = value
+            start = (m - 1) // 2
+            expected = np.convolve(x, k)[start : start + n]
+            np.testing.assert_array_equal(convolve(x, k, "same", "direct"), expected)
 
 
 @pytest.mark.parametrize("dtype", COMPLEXES)
