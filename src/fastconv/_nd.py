@@ -8,9 +8,7 @@ of the 2-D engines; more are a sum of such problems, or go through SciPy's trans
 from __future__ import annotations
 
 import operator
-import timeit
 import warnings
-from functools import partial
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +30,6 @@ from fastconv._solve import solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import SupportsIndex
 
     from numpy.typing import ArrayLike
@@ -62,7 +59,7 @@ def convolve(
     if foreign(in1, in2):
         return _scipys(name, "arrays of other libraries", out, in1, in2, mode, method)
     a, b = np.asarray(in1), np.asarray(in2)
-    if not _numeric(a, b):
+    if not is_numeric(a, b):
         return _scipys(name, _odd_dtype(a, b), out, a, b, mode, method)
     if a.ndim == b.ndim == 0:
         return _written(a * (b.conj() if correlate else b), out)
@@ -88,7 +85,7 @@ def convolve(
         if extent != SAME or b.size == 0:
             raise ValueError(f"{'v' if a.size else 'a'} cannot be empty")
         return _written(np.empty(a.shape, dtype), out)
-    job = _job(a, b, extent, [])
+    job = job_of(a, b, extent, [])
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
     return _computed(job, dtype, METHODS[method], out, workers)
@@ -107,7 +104,7 @@ def fftconvolve(
     if foreign(in1, in2):
         return _scipys(name, "arrays of other libraries", out, in1, in2, mode, axes)
     a, b = np.asarray(in1), np.asarray(in2)
-    if not _numeric(a, b):
+    if not is_numeric(a, b):
         return _scipys(name, _odd_dtype(a, b), out, a, b, mode, axes)
     if a.ndim == b.ndim == 0:
         return _written(a * b, out)
@@ -121,8 +118,8 @@ def fftconvolve(
     if not all(a.shape[i] == b.shape[i] or 1 in (a.shape[i], b.shape[i]) for i in paired):
         raise ValueError(f"incompatible shapes for in1 and in2: {a.shape} and {b.shape}")
     a, b = _larger_first(mode, a, b, summed)
-    extent = _extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
-    job = _job(a, b, extent, paired)
+    extent = checked_extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
+    job = job_of(a, b, extent, paired)
     if not summed:
         parts = tuple(slice(s, s + n) for s, n in zip(job.start, job.shape, strict=True))
         return _written((a * b)[parts], out)
@@ -133,7 +130,7 @@ def fftconvolve(
 # --- checks --------------------------------------------------------------------------------------
 
 
-def _numeric(a: Array, b: Array) -> bool:
+def is_numeric(a: Array, b: Array) -> bool:
     return a.dtype.kind in "biufc" and b.dtype.kind in "biufc"
 
 
@@ -141,7 +138,7 @@ def _odd_dtype(a: Array, b: Array) -> str:
     return f"dtype {a.dtype if a.dtype.kind not in 'biufc' else b.dtype}"
 
 
-def _extent(mode: Any, words: str) -> int:
+def checked_extent(mode: Any, words: str) -> int:
     for name, extent in MODES.items():
         if mode == name:
             return extent
@@ -158,11 +155,11 @@ def _extent_by_name(mode: Any) -> int:
 def _extent_by_method(mode: Any, method: Any) -> int:
     """Check the mode where `scipy.signal.convolve` does, which depends on the method."""
     if method == "auto":
-        return _extent(
+        return checked_extent(
             mode, f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
         )
     if method == "fft":
-        return _extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
+        return checked_extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
     if method != "direct":
         raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
     return _extent_by_name(mode)
@@ -210,7 +207,7 @@ def _transformed(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 # There is no arithmetic for these; a sum that is not zero is true.
-_COMPUTED_IN: dict[np.dtype[Any], np.dtype[Any]] = {
+COMPUTED_IN: dict[np.dtype[Any], np.dtype[Any]] = {
     np.dtype(bool): np.dtype(np.intp),
     np.dtype(np.float16): np.dtype(np.float32),
 }
@@ -219,7 +216,7 @@ _COMPUTED_IN: dict[np.dtype[Any], np.dtype[Any]] = {
 # --- the way to the result -----------------------------------------------------------------------
 
 
-def _job(a: Array, b: Array, extent: int, paired: Any) -> Job:
+def job_of(a: Array, b: Array, extent: int, paired: Any) -> Job:
     """Describe what a mode asks for."""
     if extent == FULL and b.size > a.size:
         a, b = b, a
@@ -248,7 +245,7 @@ def _computed(
     """Compute a job in arithmetic for `dtype`; write it to `out`, or a new array."""
     if out is not None:
         check_out(out, job.shape, dtype)
-    word = _COMPUTED_IN.get(dtype, dtype)
+    word = COMPUTED_IN.get(dtype, dtype)
     # Promoted before any arithmetic.
     job = job._replace(a=real_where_it_can(job.a, word), b=real_where_it_can(job.b, word))
     own = out if word == dtype else None
@@ -358,7 +355,7 @@ def _scipys(name: str, reason: str, out: Array | None, *args: Any) -> Any:
     return _written(to_scipy(name, reason, *args), out)
 
 
-# --- which way, and which method -----------------------------------------------------------------
+# --- which way ----------------------------------------------------------------------------------
 
 
 def route(
@@ -376,7 +373,7 @@ def route(
     'fftn' to 'slices'.
     """
     a, b = np.asarray(in1), np.asarray(in2)
-    if foreign(in1, in2) or not _numeric(a, b):
+    if foreign(in1, in2) or not is_numeric(a, b):
         return "scipy", "there is no engine for these arrays"
     paired = []
     if name in ("fftconvolve", "oaconvolve"):
@@ -389,62 +386,9 @@ def route(
     if len(paired) == a.ndim or not (a.size and b.size):
         return "multiply", "there is nothing to sum"
     a, b = _larger_first(mode, a, b, [i for i in range(a.ndim) if i not in paired])
-    job = collapse(_job(a, b, MODES[mode], paired))
-    dtype = _COMPUTED_IN.get(dtype, dtype)
+    job = collapse(job_of(a, b, MODES[mode], paired))
+    dtype = COMPUTED_IN.get(dtype, dtype)
     way, why = _way(job, dtype, METHODS[method])
     if way == "fftn" and dtype.kind in "iu" and not _fftn.fits(job):
         return "slices", "rounding might not give the right integers"
     return way, why
-
-
-def choose_conv_method(
-    in1: ArrayLike, in2: ArrayLike, mode: str, measure: bool, call: Callable[..., Any]
-) -> Any:
-    """Predict, or measure with `call`, which of 'direct' and 'fft' is the faster."""
-    if foreign(in1, in2):
-        return to_scipy("choose_conv_method", "arrays of other libraries", in1, in2, mode, measure)
-    a, b = np.asarray(in1), np.asarray(in2)
-    if measure:
-        times = {
-            method: _seconds(partial(call, a, b, mode=mode, method=method))
-            for method in ("fft", "direct")
-        }
-        return ("fft" if times["fft"] < times["direct"] else "direct"), times
-    if not _numeric(a, b) or a.dtype.kind == b.dtype.kind == "b":
-        return "direct"
-    words = f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
-    extent = _extent(mode, words)
-    if a.ndim != b.ndim or not (a.size and b.size):
-        return "direct"
-    dtype = np.result_type(a, b)
-    dtype = _COMPUTED_IN.get(dtype, dtype)
-    job = collapse(_job(a, b, extent, []))
-    if dtype.kind in "iu" and not _fftn.fits(job):
-        return "direct"
-    return "fft" if _cost.fft_is_faster(job, dtype, count(job)) else "direct"
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    """Seconds that a call takes: one run if that is slow, the best of three of 5 ms if not."""
-    timer = timeit.Timer(call)
-    number, seconds = 1, timer.timeit(1)
-    while seconds < 5e-4 and number < 10**6:
-        number *= 10
-        seconds = timer.timeit(number)
-    if seconds > 1:
-        return seconds / number
-    return min(timer.repeat(3, 10 * number)) / (10 * number)
-
-
-def correlation_lags(in1_len: Any, in2_len: Any, mode: str) -> Array:
-    """Tell which lag each element of a correlation of two 1-D arrays has."""
-    if mode == "full":
-        return np.arange(-in2_len + 1, in1_len)
-    if mode == "same":
-        full = np.arange(-in2_len + 1, in1_len)
-        first = max(0, (full.size - in1_len) // 2)  # as `_job` has it
-        return full[first : first + in1_len]
-    if mode == "valid":
-        last = in1_len - in2_len
-        return np.arange(last + 1) if last >= 0 else np.arange(last, 1)
-    raise ValueError(f"Mode {mode} is invalid")

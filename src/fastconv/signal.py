@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastconv import _images, _nd
+from fastconv import _choose, _images, _nd
 from fastconv._problem import prepare
 from fastconv._solve import solve
 
@@ -527,7 +527,7 @@ def choose_conv_method(
     >>> fastconv.choose_conv_method(np.ones((512, 512)), np.ones((200, 200)))
     'fft'
     """
-    return _nd.choose_conv_method(in1, in2, mode, measure, convolve)
+    return _choose.choose_conv_method(in1, in2, mode, measure, convolve)
 
 
 def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> Array:
@@ -566,7 +566,7 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> Array:
     >>> fastconv.correlation_lags(3, 2, mode="same")
     array([-1,  0,  1])
     """
-    return _nd.correlation_lags(in1_len, in2_len, mode)
+    return _choose.correlation_lags(in1_len, in2_len, mode)
 
 
 def sepfir2d(
