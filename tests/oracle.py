@@ -128,3 +128,48 @@ def exact(function, x, k, mode="full", boundary="fill", fillvalue=0, ring=object
     y = np.empty(re.shape, dtype)
     y.real, y.imag = lower(re), lower(im)
     return y
+
+
+def nd_sum(x, k, mode="full"):
+    """
+    Convolution of two real arrays of one dtype and any number of dimensions, as it is defined.
+
+    Zeros around x are really multiplied. 'valid' needs x to be the larger.
+    """
+    sizes = list(zip(x.shape, k.shape, strict=True))
+    extended = np.zeros([n + 2 * (m - 1) for n, m in sizes], x.dtype)
+    extended[tuple(slice(m - 1, m - 1 + n) for n, m in sizes)] = x
+    full = tuple(n + m - 1 for n, m in sizes)
+    y = np.zeros(full, x.dtype)
+    for j in np.ndindex(k.shape):
+        corner = [m - 1 - i for m, i in zip(k.shape, j, strict=True)]
+        y += extended[tuple(slice(c, c + n) for c, n in zip(corner, full, strict=True))] * k[j]
+    start = {"full": [0] * x.ndim, "same": [(m - 1) // 2 for m in k.shape]}.get(
+        mode, [m - 1 for m in k.shape]
+    )
+    shape = {"full": full, "same": x.shape}.get(mode, [n - m + 1 for n, m in sizes])
+    return y[tuple(slice(s, s + n) for s, n in zip(start, shape, strict=True))]
+
+
+def reversed_conjugate(k):
+    """What turns a convolution into a correlation."""
+    return k[(slice(None, None, -1),) * k.ndim].conj()
+
+
+def exact_nd(function, x, k, mode="full"):
+    """Result of 'convolve' or 'correlate' for whole numbers, equal to the bit; compare `exact`."""
+    dtype = np.result_type(x, k)
+    if function == "correlate":
+        k = reversed_conjugate(k)
+    if mode == "valid" and any(n < m for n, m in zip(x.shape, k.shape, strict=True)):
+        x, k = k, x
+    if dtype.kind != "c":
+        # int64 wraps around exactly, modulo a multiple of whatever the result's width is.
+        return nd_sum(x.astype(np.int64), k.astype(np.int64), mode).astype(dtype)
+    (xr, xi), (kr, ki) = (
+        [part.astype(np.int64) for part in parts(array.astype(dtype))] for array in (x, k)
+    )
+    y = np.empty(nd_sum(xr, kr, mode).shape, dtype)
+    y.real = nd_sum(xr, kr, mode) - nd_sum(xi, ki, mode)
+    y.imag = nd_sum(xr, ki, mode) + nd_sum(xi, kr, mode)
+    return y

@@ -11,9 +11,13 @@ from collections import Counter
 
 import scipy.signal
 from scipy._lib._array_api import xp_capabilities_table
-from scipy.signal import _signal_api, _signaltools
+from scipy.signal import _signal_api, _signaltools, _spline_filters
 
 import fastconv
+from fastconv._fallback import FELL_BACK, ORIGINALS
+
+NAMES = ("convolve", "correlate", "fftconvolve", "oaconvolve", "convolve2d", "correlate2d")
+NAMES += ("choose_conv_method", "correlation_lags", "sepfir2d")
 
 calls = Counter()
 
@@ -27,13 +31,17 @@ def counted(function):
     return wrapper
 
 
-for name in ("convolve2d", "correlate2d"):
+for name in NAMES:
+    ORIGINALS[name] = original = getattr(scipy.signal, name)
     replacement = counted(getattr(fastconv, name))
     # scipy's tests look their function up here, to learn which array libraries it supports.
-    xp_capabilities_table[replacement] = xp_capabilities_table[getattr(scipy.signal, name)]
-    for module in (scipy.signal, _signaltools, _signal_api):
-        setattr(module, name, replacement)
+    if original in xp_capabilities_table:
+        xp_capabilities_table[replacement] = xp_capabilities_table[original]
+    for module in (scipy.signal, _signaltools, _signal_api, _spline_filters):
+        if hasattr(module, name):
+            setattr(module, name, replacement)
 
 
 def pytest_sessionfinish():
     print(f"\ncalls: {json.dumps(calls)}")
+    print(f"fell back: {json.dumps({' '.join(key): n for key, n in FELL_BACK.items()})}")

@@ -10,12 +10,12 @@ import fractions
 import inspect
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 from cases import BOUNDARIES, CALLS, DTYPES, FUNCTIONS, INTEGERS, whole_numbers
 from oracle import exact
+from outcomes import assert_same_outcome, refused
 from scipy import signal, sparse
 
 import fastconv
@@ -24,28 +24,6 @@ BOTH = pytest.mark.parametrize("function", FUNCTIONS)
 
 IMAGE = np.arange(12).reshape(3, 4)
 KERNEL = np.array([[1, 2], [3, 5]])
-
-
-def outcome(module, function, *args, **kwargs):
-    """What a call did, in a form that compares: result or refusal, and warnings."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            y = getattr(module, function)(*args, **kwargs)
-            result = type(y), y.dtype, y.shape, repr(y.tolist())
-        except Exception as error:
-            result = type(error), str(error)
-    return result, [(warning.category, str(warning.message)) for warning in caught]
-
-
-def assert_same_outcome(function, *args, **kwargs):
-    theirs = outcome(signal, function, *args, **kwargs)
-    assert outcome(fastconv, function, *args, **kwargs) == theirs
-    return theirs
-
-
-def refused(theirs):
-    return issubclass(theirs[0][0], Exception)
 
 
 # --- arguments -----------------------------------------------------------------------------------
@@ -115,7 +93,7 @@ def test_boundaries_are_taken_and_refused_as_in_scipy(function, mode, boundary):
         ((), {}),
         ((IMAGE,), {}),
         ((IMAGE, KERNEL, "full", "fill", 0, 0), {}),
-        ((IMAGE, KERNEL), {"axes": 0}),
+        ((IMAGE, KERNEL), {"weights": 0}),
         ((IMAGE, KERNEL), {"in1": IMAGE}),
         ((), {"in1": IMAGE, "in2": KERNEL, "mode": "same", "boundary": "symm", "fillvalue": 1}),
     ],
@@ -131,7 +109,7 @@ def test_the_signature_is_scipys_with_keywords_added(function):
     for mine, its in zip(ours, theirs, strict=False):
         assert (mine.name, mine.kind, mine.default) == (its.name, its.kind, its.default)
     added = ours[len(theirs) :]
-    assert [parameter.name for parameter in added] == ["method", "out", "workers"]
+    assert [parameter.name for parameter in added] == ["axes", "method", "out", "workers"]
     assert {parameter.kind for parameter in added} == {inspect.Parameter.KEYWORD_ONLY}
 
 

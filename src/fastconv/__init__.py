@@ -1,9 +1,11 @@
-"""scipy.signal's 2-D convolution and correlation, at the speed the processor allows.
+"""scipy.signal's convolutions and correlations, at the speed the processor allows.
 
-A call goes through four layers, each of which knows only the next:
+A call goes through layers, each of which knows only those below:
 
-    signal       the functions: signatures, documentation, out
-    _problem     arguments -> one canonical problem; scipy's checks and words
+    signal       the functions: signatures and documentation
+    _nd, _images arguments in any dimension -> 2-D problems; scipy's checks and words
+    _problem     arguments in two dimensions -> one canonical problem; scipy's checks and words
+    _solve       problem -> result
     _dispatch    problem -> compiled module, by word and instruction set
     _direct      the sum, tile by tile, in registers (_direct.pyx, _tiles.pxd, _simd.h)
 
@@ -15,19 +17,36 @@ from typing import TYPE_CHECKING, Any
 
 from fastconv._config import __version__, show_config
 from fastconv._workers import get_workers, set_workers
-from fastconv.signal import convolve2d, correlate2d
+from fastconv.signal import (
+    choose_conv_method,
+    convolve,
+    convolve2d,
+    correlate,
+    correlate2d,
+    correlation_lags,
+    fftconvolve,
+    oaconvolve,
+    sepfir2d,
+)
 
 if TYPE_CHECKING:
     from fastconv._patch import patch, patched, report, unpatch
 
 __all__ = [
     "__version__",
+    "choose_conv_method",
+    "convolve",
     "convolve2d",
+    "correlate",
     "correlate2d",
+    "correlation_lags",
+    "fftconvolve",
     "get_workers",
+    "oaconvolve",
     "patch",
     "patched",
     "report",
+    "sepfir2d",
     "set_workers",
     "show_config",
     "unpatch",

@@ -7,6 +7,8 @@ from _thread import allocate_lock
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,3 +42,15 @@ def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
     with _lock:
         FELL_BACK[name, reason] += 1
     return function(*args, **kwargs)
+
+
+def foreign(*arrays: object) -> bool:
+    """Whether scipy would hand one of the arrays to the library that it is from.
+
+    It does so where the environment says SCIPY_ARRAY_API=1. Otherwise it makes NumPy arrays of
+    everything, and so does fastconv.
+    """
+    ours = (np.ndarray, np.generic, list, tuple, int, float, complex)
+    if all(isinstance(array, ours) for array in arrays):
+        return False
+    return os.environ.get("SCIPY_ARRAY_API", "0").lower() not in ("", "0", "false")

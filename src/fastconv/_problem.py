@@ -41,7 +41,11 @@ BOUNDARIES = {
 
 
 class Problem(NamedTuple):
-    """One canonical problem; the arrays are of the result's dtype, or of its real part's."""
+    """One canonical problem; the arrays are of the result's dtype, or of its real part's.
+
+    For a stack of images `image` and `kernel` have more axes before their last two: they hold one
+    problem for each place in the stack, all alike but for the numbers.
+    """
 
     image: Array
     kernel: Array
@@ -100,7 +104,7 @@ def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     return fill.reshape(1, 1) if fill.any() else None
 
 
-def _real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
+def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     """Convert to `dtype`, or to its real part's dtype where `a` has no imaginary part."""
     if dtype.kind != "c":
         return a.astype(dtype, copy=False)
@@ -131,13 +135,17 @@ def prepare(
     mode: str,
     boundary: str,
     fillvalue: Any,
+    stacked: bool = False,
 ) -> Problem:
-    """Check the arguments of the function `name` and make them a problem."""
+    """Check the arguments of the function `name` and make them a problem.
+
+    `stacked` allows more axes before the last two; then the problem is a stack of problems.
+    """
     image = np.asarray(in1)
     kernel = np.asarray(in2)
     try:
-        h, w = image.shape
-        kh, kw = kernel.shape
+        h, w = image.shape[-2:] if stacked else image.shape
+        kh, kw = kernel.shape[-2:] if stacked else kernel.shape
     except ValueError:
         raise ValueError(f"{name} inputs must both be 2-D arrays") from None
     try:
@@ -177,7 +185,7 @@ def prepare(
     if edge == FILL:
         if fillvalue.__class__ is not int or fillvalue:
             fill = _fill_of(fillvalue, dtype)
-    elif extent != VALID and 0 in image.shape and 0 not in kernel.shape and 0 not in shape:
+    elif extent != VALID and 0 in (h, w) and 0 not in (kh, kw) and 0 not in shape:
         raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
     if not plain:
         if dtype.kind in "SU":
@@ -185,10 +193,10 @@ def prepare(
         if dtype.char not in SUPPORTED:
             raise ValueError(UNSUPPORTED)
         if fill is None or not fill.imag.any():
-            image = _real_where_it_can(image, dtype)
+            image = real_where_it_can(image, dtype)
         else:
             image = image.astype(dtype, copy=False)
-        kernel = _real_where_it_can(kernel, dtype)
+        kernel = real_where_it_can(kernel, dtype)
 
     if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
@@ -199,10 +207,42 @@ def prepare(
     rotate = not correlate
     if swap:
         if correlate:
-            kernel = kernel.conj()[::-1, ::-1]
+            kernel = kernel.conj()[..., ::-1, ::-1]
         image, kernel, rotate, correlate = kernel, image, True, False
     # Half the time of Problem(...), which an 8 x 8 image would notice.
     return tuple.__new__(
         Problem,
         (image, kernel, shape, dtype, start_y, start_x, edge, fill, rotate, correlate),
     )
+
+
+def convolution(
+    image: Array,
+    kernel: Array,
+    start: tuple[int, int],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    swap: bool,
+) -> Problem:
+    """Make the part from `start` on of the full convolution of two 2-D arrays a problem.
+
+    The arrays are of `dtype` already, or of its real part's. With `swap` the smaller one becomes
+    the kernel, which makes a difference to an Inf or a NaN that meets the zeros around the image.
+    """
+    (h, w), (kh, kw) = image.shape, kernel.shape
+    if swap and kh * kw > h * w:
+        image, kernel, kh, kw = kernel, image, h, w
+    start_y, start_x = start[0] - (kh - 1), start[1] - (kw - 1)
+    return Problem(image, kernel, shape, dtype, start_y, start_x, FILL, None, True, False)
+
+
+def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse an `out` that the result, of this shape and dtype, cannot be written to."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out has dtype {out.dtype}, the result {dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, the result {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")

@@ -10,7 +10,7 @@ import numpy as np
 from fastconv import _plan, _rank_one
 from fastconv._dispatch import engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._problem import Problem, all_finite
+from fastconv._problem import Problem, all_finite, check_out
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def solve(problem: Problem, method: str, out: Array | None, workers: SupportsInd
     if out is None:
         result = np.empty(problem.shape, problem.dtype)
     else:
-        _check_out(out, problem)
+        check_out(out, problem.shape, problem.dtype)
         overlap = np.may_share_memory(out, problem.image) or np.may_share_memory(
             out, problem.kernel
         )
@@ -156,17 +156,6 @@ def solve(problem: Problem, method: str, out: Array | None, workers: SupportsInd
     if result is not out:
         out[...] = result
     return out
-
-
-def _check_out(out: object, problem: Problem) -> None:
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
-    if out.dtype != problem.dtype:
-        raise TypeError(f"out has dtype {out.dtype}, the result {problem.dtype}")
-    if out.shape != problem.shape:
-        raise ValueError(f"out has shape {out.shape}, the result {problem.shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only")
 
 
 def _complete(problem: Problem, out: Array, workers: int) -> None:

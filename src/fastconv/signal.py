@@ -1,9 +1,10 @@
-"""scipy.signal's two-dimensional convolution and correlation."""
+"""scipy.signal's convolutions and correlations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastconv import _choose, _images, _nd
 from fastconv._problem import prepare
 from fastconv._solve import solve
 
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["convolve2d", "correlate2d"]
+__all__ = [
+    "choose_conv_method",
+    "convolve",
+    "convolve2d",
+    "correlate",
+    "correlate2d",
+    "correlation_lags",
+    "fftconvolve",
+    "oaconvolve",
+    "sepfir2d",
+]
 
 
 def convolve2d(
@@ -25,6 +36,7 @@ def convolve2d(
     boundary: str = "fill",
     fillvalue: Any = 0,
     *,
+    axes: tuple[int, int] | None = None,
     method: str = "auto",
     out: Array | None = None,
     workers: SupportsIndex | None = None,
@@ -55,6 +67,11 @@ def convolve2d(
         image, ``d c b a | a b c d | d c b a``. Also 'pad', 'circular' and 'symmetric'.
     fillvalue : scalar, optional
         Value around `in1` for the boundary 'fill'. Default is 0.
+    axes : tuple of two ints, optional
+        Which two axes of the inputs are rows and columns, if an input is a stack of images. The
+        other axes are broadcast, as in `numpy.matmul`; an input with two dimensions is one image.
+        The result has the broadcast axes, and rows and columns at the place that `axes` names in
+        it. By default the inputs have two dimensions.
     method : {'auto', 'direct'}, optional
         How to compute it. 'direct' is the defining sum; 'auto', the default, the fastest way that
         keeps the accuracy of the defining sum, which is 'direct' so far.
@@ -73,7 +90,8 @@ def convolve2d(
     Raises
     ------
     ValueError
-        If an input is not 2-dimensional, an option not one of the above, `fillvalue` not a value
+        If an input is not 2-dimensional, `axes` are not two of its axes, the other axes cannot be
+        broadcast, an option not one of the above, `fillvalue` not a value
         of the result's dtype, that dtype not a numeric one of at least 8 bits (bool, float16 and
         object are refused), no input at least as large as the other in 'valid' mode, an empty
         image to be extended by 'wrap' or 'symm', or `out` of another shape or not writeable.
@@ -98,11 +116,19 @@ def convolve2d(
     Examples
     --------
     >>> import fastconv
+    >>> import numpy as np
     >>> fastconv.convolve2d([[1, 2, 3]], [[1, 10]])
     array([[ 1, 12, 23, 30]])
     >>> fastconv.convolve2d([[1, 2, 3]], [[1, 10]], mode="same", boundary="wrap")
     array([[31, 12, 23]])
+    >>> image = np.ones((480, 640, 3))
+    >>> fastconv.convolve2d(image, np.ones((5, 5)), mode="same", axes=(0, 1)).shape
+    (480, 640, 3)
     """
+    if axes is not None:
+        return _images.stack(
+            "convolve2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
+        )
     problem = prepare("convolve2d", False, in1, in2, mode, boundary, fillvalue)
     return solve(problem, method, out, workers)
 
@@ -114,6 +140,7 @@ def correlate2d(
     boundary: str = "fill",
     fillvalue: Any = 0,
     *,
+    axes: tuple[int, int] | None = None,
     method: str = "auto",
     out: Array | None = None,
     workers: SupportsIndex | None = None,
@@ -138,6 +165,8 @@ def correlate2d(
     boundary : {'fill', 'wrap', 'symm'}, optional
         As in `convolve2d`.
     fillvalue : scalar, optional
+        As in `convolve2d`.
+    axes : tuple of two ints, optional
         As in `convolve2d`.
     method : {'auto', 'direct'}, optional
         As in `convolve2d`.
@@ -168,5 +197,437 @@ def correlate2d(
     >>> fastconv.correlate2d([[1, 2, 3]], [[1, 1j]], mode="valid")
     array([[1.-2.j, 2.-3.j]])
     """
+    if axes is not None:
+        return _images.stack(
+            "correlate2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
+        )
     problem = prepare("correlate2d", True, in1, in2, mode, boundary, fillvalue)
     return solve(problem, method, out, workers)
+
+
+def convolve(
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str = "full",
+    method: str = "auto",
+    *,
+    out: Array | None = None,
+    workers: SupportsIndex | None = None,
+) -> Any:
+    """
+    Convolve two arrays with as many dimensions.
+
+    Computes ``z[n] = sum_m in1[m] * in2[n - m]``, n and m of as many integers as there are
+    dimensions, as `scipy.signal.convolve`.
+
+    Parameters
+    ----------
+    in1 : array_like, shape (N1, ..., Nd)
+        First input.
+    in2 : array_like, shape (M1, ..., Md)
+        Second input.
+    mode : {'full', 'same', 'valid'}, optional
+        Which part of the result to compute:
+
+        ``full``
+            All of it, of length N + M - 1 in each dimension. The default.
+        ``same``
+            The centre, of the shape of `in1`: from (M - 1) // 2 on in each dimension.
+        ``valid``
+            What does not depend on zeros around, of length N - M + 1. One input must be at least
+            as large as the other in every dimension; they are swapped if that is `in2`.
+    method : {'auto', 'direct', 'fft'}, optional
+        'direct' is the defining sum, 'fft' goes through a Fourier transform, and 'auto', the
+        default, is whatever is predicted to be fastest.
+    out : ndarray, optional
+        Array of the shape and dtype of the result, in any layout, to write it to. It may overlap
+        the inputs.
+    workers : int, optional
+        Number of threads; -1 uses all processors. Default is `get_workers()`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The result, a new C-contiguous array, or `out`; a scalar for two scalars. Its dtype is
+        ``np.result_type(in1, in2)``.
+
+    Raises
+    ------
+    ValueError
+        If the inputs differ in their number of dimensions, an option is not one of the above, no
+        input is at least as large as the other in 'valid' mode, an input is empty (other than
+        `in1` in mode 'same'), both are bool and of more than one dimension, or `out` of another
+        shape or not writeable.
+    TypeError
+        If `out` is not an array of the result's dtype, `workers` not an integer, or the inputs
+        are objects and SciPy, to which such calls go, is not installed.
+    MemoryError
+        If there is not enough memory; `out` is untouched then.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the method is 'fft' and an input holds an Inf or a NaN.
+
+    See Also
+    --------
+    convolve2d : Two dimensions, and other boundaries than zeros.
+    correlate : The same with `in2` reversed and conjugated.
+    choose_conv_method : Tell which method is faster.
+
+    Notes
+    -----
+    Integers are exact modulo two to the power of their width with every method; the sum of two
+    bool arrays is true where it is not zero. float16 is computed in float32 and rounded once, in
+    every dimension and size. 'direct' has the accuracy of `convolve2d`, with n the number of
+    products. 'fft' and 'auto' have errors of at most ``32 log2(N) u`` times the product of the
+    inputs' 2-norms, with N the number of points of the transform.
+
+    In one dimension nothing is multiplied with what lies outside the inputs. In more, as in
+    scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.convolve([1, 2, 3], [1, 10])
+    array([ 1, 12, 23, 30])
+    >>> fastconv.convolve([1, 2, 3], [1, 10], mode="valid")
+    array([12, 23])
+    """
+    return _nd.convolve("convolve", in1, in2, mode, method, out, workers)
+
+
+def correlate(
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str = "full",
+    method: str = "auto",
+    *,
+    out: Array | None = None,
+    workers: SupportsIndex | None = None,
+) -> Any:
+    """
+    Cross-correlate two arrays with as many dimensions.
+
+    Computes ``z[k] = sum_l in1[l] * conj(in2[l - k])``, k and l of as many integers as there are
+    dimensions, as `scipy.signal.correlate`: the convolution of `in1` with `in2` reversed in every
+    dimension and conjugated.
+
+    Parameters
+    ----------
+    in1 : array_like, shape (N1, ..., Nd)
+        First input.
+    in2 : array_like, shape (M1, ..., Md)
+        Second input; conjugated if complex.
+    mode : {'full', 'same', 'valid'}, optional
+        As in `convolve`. 'full' begins with k = 1 - M, 'same' with k = -(M // 2). Where M is even
+        this is one less than in `correlate2d`, as in scipy.
+    method : {'auto', 'direct', 'fft'}, optional
+        As in `convolve`.
+    out : ndarray, optional
+        As in `convolve`.
+    workers : int, optional
+        As in `convolve`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The result, a new C-contiguous array, or `out`; a scalar for two scalars. Its dtype is
+        ``np.result_type(in1, in2)``.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As in `convolve`.
+
+    Warns
+    -----
+    RuntimeWarning
+        As in `convolve`.
+
+    See Also
+    --------
+    convolve : The same without reversing and conjugating; it tells more.
+    correlation_lags : The k of each element, in one dimension.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.correlate([1, 2, 3], [1, 10])
+    array([10, 21, 32,  3])
+    >>> fastconv.correlate([1, 2, 3], [1, 1j], mode="valid")
+    array([1.-2.j, 2.-3.j])
+    """
+    return _nd.convolve("correlate", in1, in2, mode, method, out, workers)
+
+
+def fftconvolve(
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str = "full",
+    axes: Any = None,
+    *,
+    out: Array | None = None,
+    workers: SupportsIndex | None = None,
+) -> Any:
+    """
+    Convolve two arrays along some axes, in floating point.
+
+    As `scipy.signal.fftconvolve`. It is free to sum directly where that is faster.
+
+    Parameters
+    ----------
+    in1 : array_like, shape (N1, ..., Nd)
+        First input.
+    in2 : array_like, shape (M1, ..., Md)
+        Second input.
+    mode : {'full', 'same', 'valid'}, optional
+        As in `convolve`, along `axes`. Along the others the result has the length that
+        broadcasting gives, but that of `in1` in mode 'same'.
+    axes : int or sequence of ints, optional
+        Axes to convolve along; along the others, the inputs are broadcast. Default: all.
+    out : ndarray, optional
+        As in `convolve`.
+    workers : int, optional
+        As in `convolve`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The result, a new array, or `out`; a scalar for two scalars, ``np.array([])`` if an input
+        is empty. Its dtype is ``np.result_type(in1, in2)`` with float32 for float16, and float64
+        for integers and bool. Where no axis is left to sum along, because one of the inputs has
+        length one along each, it is that of ``in1 * in2``.
+
+    Raises
+    ------
+    ValueError
+        If the inputs differ in their number of dimensions, do not broadcast along the axes not
+        named, no input is at least as large as the other in 'valid' mode, `mode` is not one of
+        the above, `axes` are not different axes of the inputs, or `out` has another shape or is
+        not writeable.
+    TypeError, MemoryError
+        As in `convolve`.
+
+    See Also
+    --------
+    convolve : All axes, and integers that stay integers.
+    oaconvolve : The same.
+
+    Notes
+    -----
+    The error is at most ``32 log2(N) u`` times the product of the inputs' 2-norms, with N the
+    number of points of the transform. The inputs are converted to the result's dtype first. An Inf
+    or a NaN does not spoil what is far from it.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.fftconvolve([1, 2, 3], [1, 10])
+    array([ 1., 12., 23., 30.])
+    >>> fastconv.fftconvolve([[1, 2, 3], [0, 1, 0]], [[1, 10]], axes=1)
+    array([[ 1., 12., 23., 30.],
+           [ 0.,  1., 10.,  0.]])
+    """
+    return _nd.fftconvolve("fftconvolve", in1, in2, mode, axes, out, workers)
+
+
+def oaconvolve(
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str = "full",
+    axes: Any = None,
+    *,
+    out: Array | None = None,
+    workers: SupportsIndex | None = None,
+) -> Any:
+    """
+    Convolve two arrays along some axes, in floating point.
+
+    As `scipy.signal.oaconvolve`. Here it is `fftconvolve` by another name: that one, too, works
+    piece by piece where this is faster.
+
+    Parameters
+    ----------
+    in1, in2 : array_like
+        As in `fftconvolve`.
+    mode : {'full', 'same', 'valid'}, optional
+        As in `fftconvolve`.
+    axes : int or sequence of ints, optional
+        As in `fftconvolve`.
+    out : ndarray, optional
+        As in `convolve`.
+    workers : int, optional
+        As in `convolve`.
+
+    Returns
+    -------
+    ndarray or scalar
+        As from `fftconvolve`.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        As in `fftconvolve`.
+
+    See Also
+    --------
+    fftconvolve : The same; it tells more.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.oaconvolve([1, 2, 3], [1, 10], mode="same")
+    array([ 1., 12., 23.])
+    """
+    return _nd.fftconvolve("oaconvolve", in1, in2, mode, axes, out, workers)
+
+
+def choose_conv_method(
+    in1: ArrayLike, in2: ArrayLike, mode: str = "full", measure: bool = False
+) -> Any:
+    """
+    Tell which method of `convolve` is faster.
+
+    As `scipy.signal.choose_conv_method`, about fastconv's own methods.
+
+    Parameters
+    ----------
+    in1, in2 : array_like
+        The inputs of the convolution or correlation.
+    mode : {'full', 'same', 'valid'}, optional
+        Its mode.
+    measure : bool, optional
+        Run both methods and take their times. By default they are predicted, from shapes and
+        dtypes.
+
+    Returns
+    -------
+    method : {'direct', 'fft'}
+        The faster one; 'direct' for integers so large that a transform might not round to the
+        right ones, and for what has no transform.
+    times : dict of str to float
+        Seconds that each took. Only with `measure`.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is none of the above; with `measure`, also what `convolve` raises.
+
+    See Also
+    --------
+    convolve : Its 'auto' is faster than the better of the two where something else is.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> import numpy as np
+    >>> fastconv.choose_conv_method(np.ones((512, 512)), np.ones((3, 3)))
+    'direct'
+    >>> fastconv.choose_conv_method(np.ones((512, 512)), np.ones((200, 200)))
+    'fft'
+    """
+    return _choose.choose_conv_method(in1, in2, mode, measure, convolve)
+
+
+def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> Array:
+    """
+    Tell which lag each element of a 1-D correlation has.
+
+    As `scipy.signal.correlation_lags`, and right in mode 'same' for an odd `in1_len` and an even
+    `in2_len` too.
+
+    Parameters
+    ----------
+    in1_len, in2_len : int
+        Lengths N and M of the inputs of `correlate`.
+    mode : {'full', 'same', 'valid'}, optional
+        Its mode.
+
+    Returns
+    -------
+    ndarray of int64
+        The lag k of each element of ``correlate(in1, in2, mode)``.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is none of the above.
+
+    See Also
+    --------
+    correlate : What the lags belong to.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> fastconv.correlation_lags(3, 2)
+    array([-1,  0,  1,  2])
+    >>> fastconv.correlation_lags(3, 2, mode="same")
+    array([-1,  0,  1])
+    """
+    return _choose.correlation_lags(in1_len, in2_len, mode)
+
+
+def sepfir2d(
+    input: ArrayLike,  # noqa: A002 - scipy's name
+    hrow: ArrayLike,
+    hcol: ArrayLike,
+    /,
+    *,
+    out: Array | None = None,
+    workers: SupportsIndex | None = None,
+) -> Array:
+    """
+    Convolve an image with a filter along its rows, and with one along its columns.
+
+    As `scipy.signal.sepfir2d`. Around the image lies its mirror image, d c b a | a b c d | d c b a,
+    over any distance.
+
+    Parameters
+    ----------
+    input : array_like, shape (H, W)
+        The image.
+    hrow : array_like, shape (N,)
+        Filter along the rows; N is odd, and may be larger than W.
+    hcol : array_like, shape (M,)
+        Filter along the columns; M is odd, and may be larger than H.
+    out : ndarray, optional
+        As in `convolve`.
+    workers : int, optional
+        As in `convolve`.
+
+    Returns
+    -------
+    ndarray, shape (H, W)
+        The result, a new C-contiguous array, or `out`. Its dtype depends on the image's alone:
+        ``np.result_type(input, np.float32)``.
+
+    Raises
+    ------
+    ValueError
+        If the image does not have two dimensions, a filter not one, its length is even, the image
+        is longdouble, or `out` has another shape or is not writeable.
+    TypeError
+        If a filter, as an array, cannot safely be cast to the result's dtype, such as a float64
+        one to float32, the image to none of float32, float64, complex64 and complex128, or `out`
+        is not an array of the result's dtype.
+    MemoryError
+        If there is not enough memory; `out` is untouched then.
+
+    See Also
+    --------
+    convolve2d : Filters that are not a product of two.
+
+    Notes
+    -----
+    The error is at most ``(M + N) u sum |input| |hrow| |hcol|``, apart from underflow.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> import numpy as np
+    >>> fastconv.sepfir2d(np.array([[1.0, 2.0, 3.0]]), [1.0, 0.0, 0.0], [2.0])
+    array([[4., 6., 6.]])
+    """
+    return _images.sepfir2d(input, hrow, hcol, out, workers)

@@ -1,0 +1,74 @@
+"""Questions about a convolution: which method is faster, and which lags a correlation has."""
+
+from __future__ import annotations
+
+import timeit
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv import _cost, _fftn
+from fastconv._fallback import foreign, to_scipy
+from fastconv._nd import COMPUTED_IN, checked_extent, is_numeric, job_of
+from fastconv._slices import collapse, count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    Array = np.ndarray[Any, Any]
+
+
+def choose_conv_method(
+    in1: ArrayLike, in2: ArrayLike, mode: str, measure: bool, call: Callable[..., Any]
+) -> Any:
+    """Predict, or measure with `call`, which of 'direct' and 'fft' is the faster."""
+    if foreign(in1, in2):
+        return to_scipy("choose_conv_method", "arrays of other libraries", in1, in2, mode, measure)
+    a, b = np.asarray(in1), np.asarray(in2)
+    if measure:
+        times = {
+            method: _seconds(partial(call, a, b, mode=mode, method=method))
+            for method in ("fft", "direct")
+        }
+        return ("fft" if times["fft"] < times["direct"] else "direct"), times
+    if not is_numeric(a, b) or a.dtype.kind == b.dtype.kind == "b":
+        return "direct"
+    words = f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
+    extent = checked_extent(mode, words)
+    if a.ndim != b.ndim or not (a.size and b.size):
+        return "direct"
+    dtype = np.result_type(a, b)
+    dtype = COMPUTED_IN.get(dtype, dtype)
+    job = collapse(job_of(a, b, extent, []))
+    if dtype.kind in "iu" and not _fftn.fits(job):
+        return "direct"
+    return "fft" if _cost.fft_is_faster(job, dtype, count(job)) else "direct"
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """Seconds that a call takes: one run if that is slow, the best of three of 5 ms if not."""
+    timer = timeit.Timer(call)
+    number, seconds = 1, timer.timeit(1)
+    while seconds < 5e-4 and number < 10**6:
+        number *= 10
+        seconds = timer.timeit(number)
+    if seconds > 1:
+        return seconds / number
+    return min(timer.repeat(3, 10 * number)) / (10 * number)
+
+
+def correlation_lags(in1_len: Any, in2_len: Any, mode: str) -> Array:
+    """Tell which lag each element of a correlation of two 1-D arrays has."""
+    if mode == "full":
+        return np.arange(-in2_len + 1, in1_len)
+    if mode == "same":
+        full = np.arange(-in2_len + 1, in1_len)
+        first = max(0, (full.size - in1_len) // 2)  # as `job_of` has it
+        return full[first : first + in1_len]
+    if mode == "valid":
+        last = in1_len - in2_len
+        return np.arange(last + 1) if last >= 0 else np.arange(last, 1)
+    raise ValueError(f"Mode {mode} is invalid")

@@ -1,0 +1,123 @@
+"""Functions of images alone: stacks of them, and two 1-D filters one after the other."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv._problem import check_out, prepare
+from fastconv._slices import solve_batch
+from fastconv._solve import solve
+from fastconv._workers import resolve
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+    from numpy.typing import ArrayLike
+
+    Array = np.ndarray[Any, Any]
+
+
+def stack(
+    name: str,
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str,
+    boundary: str,
+    fillvalue: Any,
+    axes: Any,
+    method: str,
+    out: Array | None,
+    workers: SupportsIndex | None,
+) -> Array:
+    """Convolve or correlate images along the two axes that `axes` names, in stacks."""
+    arrays = np.asarray(in1), np.asarray(in2)
+    ndim = max(a.ndim for a in arrays)
+    if min(a.ndim for a in arrays) < 2:
+        raise ValueError(f"{name} inputs must both have at least 2 dimensions")
+    pair = _two(axes, ndim)
+    images, kernels = (_axes_last(a, axes, pair) for a in arrays)
+    problem = prepare(
+        name, name == "correlate2d", images, kernels, mode, boundary, fillvalue, stacked=True
+    )
+    shape = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
+    n_threads = resolve(workers)
+    final = np.moveaxis(np.broadcast_to(np.empty(()), shape + problem.shape), (-2, -1), pair).shape
+    if out is not None:
+        check_out(out, final, problem.dtype)
+    overlap = out is not None and (
+        np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel)
+    )
+    result = np.empty(final, problem.dtype) if out is None or overlap else out
+    if result.size:
+        images, kernels = problem.image, problem.kernel
+        one = problem._replace(
+            image=images[(0,) * (images.ndim - 2)], kernel=kernels[(0,) * (kernels.ndim - 2)]
+        )
+        outs = np.moveaxis(result, pair, (-2, -1))
+        solve_batch(one, images, kernels, outs, method, n_threads)
+    if out is None:
+        return result
+    if result is not out:
+        out[...] = result
+    return out
+
+
+def _two(axes: Any, ndim: int) -> tuple[int, int]:
+    """Check the two axes and count them from the first."""
+    try:
+        given = [operator.index(i) for i in axes]
+    except TypeError:
+        raise ValueError("axes must be two integers") from None
+    if len(given) != 2:
+        raise ValueError("axes must be two integers")
+    y, x = (i + ndim if i < 0 else i for i in given)
+    if not (0 <= y < ndim and 0 <= x < ndim):
+        raise ValueError("axes exceeds dimensionality of input")
+    if y == x:
+        raise ValueError("all axes must be unique")
+    return y, x
+
+
+def _axes_last(a: Array, axes: Any, pair: tuple[int, int]) -> Array:
+    """Move the axes of the images to the end; a 2-D array has them in the result's order."""
+    if a.ndim > 2:
+        return np.moveaxis(a, _two(axes, a.ndim), (-2, -1))
+    return a if pair[0] < pair[1] else a.T
+
+
+def sepfir2d(
+    image: ArrayLike,
+    hrow: ArrayLike,
+    hcol: ArrayLike,
+    out: Array | None,
+    workers: SupportsIndex | None,
+) -> Array:
+    """Convolve with a filter along the rows, then with another along the columns."""
+    pixels = np.asarray(image)
+    dtype = np.dtype(np.complex128)
+    if pixels.dtype.kind in "biufc" and pixels.dtype.char != "G":
+        dtype = np.result_type(pixels, np.float32)
+    pixels = _taken(pixels, dtype, 2)
+    row, column = (_taken(taps, dtype, 1) for taps in (hrow, hcol))
+    if row.size % 2 == 0 or column.size % 2 == 0:
+        raise ValueError("hrow and hcol must be odd length")
+    if dtype.char == "g":
+        raise ValueError("Incorrect type.")
+    if out is not None:
+        check_out(out, pixels.shape, dtype)
+    along = prepare("sepfir2d", False, pixels, row[None, :], "same", "symm", 0)
+    between = solve(along, "direct", None, workers)
+    across = prepare("sepfir2d", False, between, column[:, None], "same", "symm", 0)
+    return solve(across, "direct", out, workers)
+
+
+def _taken(values: ArrayLike, dtype: np.dtype[Any], ndim: int) -> Array:
+    """Convert an array where that is safe, anything else as assignment does."""
+    array = np.asarray(values, None if isinstance(values, np.ndarray | np.generic) else dtype)
+    if array.ndim != ndim:
+        depth = "of too small depth" if array.ndim < ndim else "too deep"
+        raise ValueError(f"object {depth} for desired array")
+    return array.astype(dtype, casting="safe", copy=False)

@@ -1,0 +1,405 @@
+"""
+Convolution in any number of dimensions: exact for whole numbers, within its bounds for others.
+
+Every way is taken: one 2-D problem, sums and stacks of slices, and SciPy's transform.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from cases import COMPLEXES, DTYPES, INTEGERS, floats, same_bits, whole_numbers
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import exact_nd, nd_sum, reversed_conjugate
+from scipy import signal
+from test_accuracy import as_integers, check_plane
+
+import fastconv
+from fastconv import _cost, _fftn, _nd, convolve, correlate, fftconvolve
+
+PAIR = ("convolve", "correlate")
+MODES = ("full", "same", "valid")
+METHODS = ("auto", "direct", "fft")
+CALLS = tuple(itertools.product(PAIR, MODES, METHODS))
+
+SHAPES = (
+    ((1,), (1,)),
+    ((9,), (4,)),
+    ((5,), (8,)),
+    ((300,), (77,)),
+    ((7, 9), (3, 2)),
+    ((6, 1), (1, 4)),
+    ((2, 9), (5, 3)),
+    ((1, 1, 1), (1, 1, 1)),
+    ((4, 5, 6), (2, 3, 4)),
+    ((5, 4, 7), (1, 1, 3)),
+    ((5, 4, 7), (1, 3, 1)),
+    ((5, 4, 7), (2, 1, 1)),
+    ((5, 4, 7), (2, 1, 2)),
+    ((1, 6, 5), (1, 2, 2)),
+    ((6, 5, 1), (3, 2, 1)),
+    ((2, 3, 4), (3, 4, 5)),
+    ((2, 8, 3), (4, 3, 3)),
+    ((3, 2, 4, 3), (2, 2, 1, 3)),
+    ((2, 3, 1, 4), (3, 1, 2, 2)),
+    ((2, 2, 2, 2, 2), (2, 1, 2, 1, 2)),
+)
+
+
+def fits(shapes, mode):
+    pairs = list(zip(*shapes, strict=True))
+    return mode != "valid" or all(n >= m for n, m in pairs) or all(n <= m for n, m in pairs)
+
+
+def check(function, x, k, mode, method):
+    y = getattr(fastconv, function)(x, k, mode, method)
+    expected = exact_nd(function, x, k, mode)
+    assert y.dtype == expected.dtype
+    if method == "direct" or y.dtype.kind in "iu":
+        assert same_bits(y, np.ascontiguousarray(expected) + 0), (function, x.shape, k.shape, mode)
+    else:
+        np.testing.assert_allclose(y, expected, rtol=0, atol=4e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("function", "mode", "method"), CALLS)
+def test_every_dtype_call_and_kind_of_shape_is_exact(dtype, function, mode, method):
+    rng = np.random.default_rng(1)
+    for shapes in SHAPES:
+        if fits(shapes, mode):
+            x, k = (whole_numbers(rng, shape, dtype) for shape in shapes)
+            check(function, x, k, mode, method)
+
+
+@pytest.mark.parametrize("first", "bHiQfdFD")
+@pytest.mark.parametrize("second", "BhIqfdFD")
+@pytest.mark.parametrize("method", METHODS)
+def test_operands_of_two_dtypes_are_promoted_before_any_arithmetic(first, second, method):
+    rng = np.random.default_rng(2)
+    for shapes in (((9,), (4,)), ((4, 5, 6), (2, 2, 3))):
+        x, k = (whole_numbers(rng, s, c) for s, c in zip(shapes, (first, second), strict=True))
+        if np.result_type(x, k).kind in "fc":  # then whole numbers must be small to be exact
+            x, k = x % 8 if first not in "FD" else x, k % 8 if second not in "FD" else k
+        for function in PAIR:
+            check(function, x, k, "full", method)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("method", METHODS)
+def test_integers_wrap_around_at_their_extremes(dtype, method):
+    info = np.iinfo(dtype)
+    for pixel, tap in itertools.product((info.min, info.max), repeat=2):
+        x, k = np.full((5, 6, 7), pixel, dtype), np.full((3, 2, 4), tap, dtype)
+        check("convolve", x, k, "full", method)
+        check("correlate", x[0, 0], k[0, 0], "same", method)
+
+
+# --- properties ----------------------------------------------------------------------------------
+
+dtypes = st.sampled_from(DTYPES)
+modes = st.sampled_from(MODES)
+
+
+@st.composite
+def pairs(draw, dtype, most=4):
+    """Two arrays of one number of dimensions, of whole numbers."""
+    ndim = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    sizes = st.tuples(*[st.integers(1, most)] * ndim)
+    return [whole_numbers(rng, draw(sizes), dtype) for _ in range(2)]
+
+
+def assert_same(a, b):
+    assert same_bits(np.ascontiguousarray(a + 0), np.ascontiguousarray(b + 0))
+
+
+@given(st.data(), dtypes)
+def test_convolution_is_commutative(data, dtype):
+    a, b = data.draw(pairs(dtype))
+    assert_same(convolve(a, b, method="direct"), convolve(b, a, method="direct"))
+
+
+@given(st.data(), dtypes, modes)
+def test_correlation_is_convolution_with_the_reversed_conjugate(data, dtype, mode):
+    a, b = data.draw(pairs(dtype))
+    if fits((a.shape, b.shape), mode):
+        y = correlate(a, b, mode, "direct")
+        assert_same(y, convolve(a, reversed_conjugate(b), mode, "direct"))
+
+
+@given(st.data(), dtypes)
+def test_correlation_is_the_adjoint_of_convolution(data, dtype):
+    """<a ** k, b> = <a, correlate(b, k)> for every b of the shape of a ** k."""
+    a, k = data.draw(pairs(dtype, 3))
+    y = convolve(a, k, method="direct")
+    b = whole_numbers(np.random.default_rng(1), y.shape, dtype)
+    left = (y * b.conj()).sum(dtype=a.dtype)
+    assert left == (a * correlate(b, k, "valid", "direct").conj()).sum(dtype=a.dtype)
+
+
+@given(st.data(), dtypes)
+def test_same_and_valid_are_parts_of_full(data, dtype):
+    a, b = data.draw(pairs(dtype))
+    full = convolve(a, b, method="direct")
+    part = tuple(
+        slice((m - 1) // 2, (m - 1) // 2 + n) for n, m in zip(a.shape, b.shape, strict=True)
+    )
+    assert_same(convolve(a, b, "same", "direct"), full[part])
+    if fits((a.shape, b.shape), "valid"):
+        lengths = [sorted(pair) for pair in zip(a.shape, b.shape, strict=True)]
+        part = tuple(slice(small - 1, large) for small, large in lengths)
+        assert_same(convolve(a, b, "valid", "direct"), full[part])
+
+
+@given(st.data(), dtypes, modes)
+def test_permuting_the_axes_of_both_permutes_those_of_the_result(data, dtype, mode):
+    a, b = data.draw(pairs(dtype))
+    axes = data.draw(st.permutations(range(a.ndim)))
+    if fits((a.shape, b.shape), mode):
+        y = convolve(a, b, mode, "direct").transpose(axes)
+        assert_same(y, convolve(a.transpose(axes), b.transpose(axes), mode, "direct"))
+
+
+@given(st.data(), st.sampled_from("fdFD"), modes)
+def test_axes_not_named_are_gone_through_one_by_one(data, dtype, mode):
+    a, b = data.draw(pairs(dtype))
+    axes = data.draw(st.sets(st.integers(0, a.ndim - 1), min_size=1))
+    others = [axis for axis in range(a.ndim) if axis not in axes]
+    for axis in others:  # equal lengths, or one element of either
+        lengths = data.draw(st.sampled_from(((4, 4), (4, 1), (1, 4))[: 2 if mode == "same" else 3]))
+        a, b = (
+            np.take(x, [i % x.shape[axis] for i in range(length)], axis)
+            for x, length in zip((a, b), lengths, strict=True)
+        )
+    if not fits([[x.shape[i] for i in axes] for x in (a, b)], mode):
+        return
+    y = fftconvolve(a, b, mode, axes=axes)
+    wide = [
+        np.broadcast_to(x, [n if i not in others else 4 for i, n in enumerate(x.shape)])
+        for x in (a, b)
+    ]
+    for place in np.ndindex((4,) * len(others)):
+        index = [slice(None)] * a.ndim
+        for axis, i in zip(others, place, strict=True):
+            index[axis] = i
+        one = convolve(wide[0][tuple(index)], wide[1][tuple(index)], mode, "direct")
+        np.testing.assert_allclose(y[tuple(index)], one, atol=1e-2)
+
+
+# --- the way through the transform ---------------------------------------------------------------
+
+
+def test_the_way_is_told():
+    for method in METHODS:
+        assert _nd.route("convolve", np.ones(9), np.ones(3), method=method)[0] == "plane"
+        assert _nd.route("correlate", np.ones((9, 9)), np.ones((3, 3)), method=method)[0] == "plane"
+        x, k = np.ones((5, 6, 7)), np.ones((1, 2, 2))
+        assert _nd.route("convolve", x, k, method=method)[0] == "slices"
+        assert _nd.route("convolve", x, np.ones((1, 1, 2)), method=method)[0] == "plane"
+    cube = np.ones((40, 40, 40))
+    assert _nd.route("convolve", cube, cube, "same")[0] == "fftn"
+    assert _nd.route("convolve", cube, np.ones((3, 3, 3)), "same")[0] == "slices"
+    assert _nd.route("convolve", cube, cube, "same", "direct")[0] == "slices"
+    assert _nd.route("convolve", cube, np.ones((3, 3, 3)), "same", "fft")[0] == "fftn"
+    assert _nd.route("convolve", cube.astype("q") * 2**30, cube.astype("q"))[0] == "slices"
+    assert _nd.route("convolve", cube.astype("B"), cube.astype("B"))[0] == "fftn"
+    cube[3, 4, 5] = np.nan
+    assert _nd.route("convolve", cube, cube, "same", "fft")[0] == "slices"
+    assert _nd.route("fftconvolve", np.ones((1, 4)), np.ones((3, 1)))[0] == "multiply"
+    assert _nd.route("fftconvolve", np.ones((9, 4)), np.ones((9, 3)), axes=1)[0] == "slices"
+    assert _nd.route("convolve", np.ones(3, object), np.ones(3))[0] == "scipy"
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_the_transform_of_integers_is_exact_or_not_taken(dtype, monkeypatch):
+    rng = np.random.default_rng(3)
+    monkeypatch.setattr(_cost, "fftn_is_faster", lambda *_: True)
+    taken = set()
+    info = np.iinfo(dtype)
+    for bits in range(1, info.bits):
+        limit = min(2**bits, info.max)
+        x, k = (
+            rng.integers(max(info.min, -limit), limit, shape, dtype, endpoint=True)
+            for shape in ((12, 9, 14), (5, 6, 4))
+        )
+        taken.add(_nd.route("convolve", x, k)[0])
+        for function in PAIR:
+            for mode in MODES:
+                check(function, x, k, mode, "auto")
+    assert taken == ({"fftn", "slices"} if info.bits >= 32 else {"fftn"})
+
+
+@pytest.mark.parametrize("dtype", "fdgFDG")
+def test_the_transform_stays_within_its_bound(dtype, record_ratio):
+    rng = np.random.default_rng(4)
+    u = np.finfo(dtype).eps / 2
+    wide = "G" if dtype in "FDG" else "g"
+    for shapes in (
+        ((12, 9, 14), (5, 6, 4)),
+        ((12, 12, 12), (8, 8, 8)),
+        ((3, 2, 30, 5), (2, 2, 9, 2)),
+    ):
+        for spread in (0, 20):
+            x, k = (floats(rng, shape, dtype) for shape in shapes)
+            x = (x * np.exp(rng.uniform(-spread, spread, x.shape))).astype(dtype)
+            assert _nd.route("convolve", x, k, method="fft")[0] == "fftn"
+            y = convolve(x, k, method="fft")
+            exact = nd_sum(x.astype(wide), k.astype(wide))
+            points = np.prod(_fftn.fast_lengths(list(y.shape)))
+            bound = (
+                _fftn.C
+                * np.log2(points)
+                * u
+                * np.linalg.norm(x.ravel())
+                * np.linalg.norm(k.ravel())
+            )
+            error = np.abs(y - exact).max()
+            if dtype not in "gG":
+                record_ratio(f"{np.dtype(dtype)}, transform in three dimensions", error / bound)
+            assert error < bound
+
+
+def test_lengths_are_the_next_5_smooth_ones():
+    smooth = sorted(2**i * 3**j * 5**k for i in range(12) for j in range(8) for k in range(6))
+    for n in range(1, 1500):
+        assert _fftn.fast_lengths([n]) == [next(m for m in smooth if m >= n)]
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+def test_the_transform_neither_overflows_nor_underflows(dtype):
+    rng = np.random.default_rng(5)
+    x, k = (floats(rng, shape, dtype) for shape in ((6, 7, 8), (5, 5, 5)))
+    y = convolve(x, k, method="fft")
+    most = np.finfo(dtype).maxexp - 12
+    for exponent in (-most, most):
+        a, b = (np.ldexp(1.0, e).astype(x.real.dtype) for e in (exponent, -exponent))
+        np.testing.assert_array_equal(convolve(x * a, k * b, method="fft"), y)
+    large = np.ldexp(1.0, most).astype(x.real.dtype)
+    np.testing.assert_array_equal(convolve(x * large, k, method="fft"), y * large)
+    assert not convolve(x * 0, k * large, method="fft").any()
+
+
+# --- accuracy, Inf and NaN of the direct sum -----------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize(
+    "shapes", [((60,), (9,)), ((5, 6, 7), (3, 3, 3)), ((4, 3, 3, 9), (2, 2, 2, 3))]
+)
+def test_the_direct_sum_stays_within_its_bound(dtype, shapes, record_ratio):
+    rng = np.random.default_rng(6)
+    info = np.finfo(dtype)
+    for _ in range(5):
+        x, k = (floats(rng, shape, dtype) for shape in shapes)
+        y = convolve(x, k, method="direct")
+        (xr, xi), image_power = as_integers(np.stack([x.real, x.imag]))
+        (kr, ki), taps_power = as_integers(np.stack([k.real, k.imag]))
+        power = image_power + taps_power
+        parts = [(y.real, ((xr, kr, 1), (xi, ki, -1)))]
+        if dtype in "FD":
+            parts.append((y.imag, ((xr, ki, 1), (xi, kr, 1))))
+        for part, terms in parts:
+            exact = sum(sign * nd_sum(a, b) for a, b, sign in terms)
+            size = sum(nd_sum(abs(a), abs(b)) for a, b, _ in terms)
+            n = k.size * (2 if dtype in "FD" else 1)
+            ratio = check_plane(part, exact, size, power, n, info)
+            record_ratio(f"{np.dtype(dtype)}, slices", ratio)
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore:Use of fft convolution:RuntimeWarning")
+def test_nonfinite_numbers_behave_as_in_the_defining_sum(dtype, mode, method):
+    rng = np.random.default_rng(7)
+    several = [
+        ((5, 6), (2, 3)),
+        ((4, 5, 6), (2, 3, 4)),
+        ((5, 4, 7), (1, 1, 3)),
+        ((5, 4, 7), (2, 1, 2)),
+        ((1, 5, 4), (1, 2, 3)),
+        ((3, 2, 4, 3), (2, 2, 1, 3)),
+    ]
+    if mode == "same":  # which leaves the operands where they are
+        several += [((2, 3), (4, 5)), ((2, 3, 2), (4, 3, 5))]
+    if mode != "valid":
+        several += [((1, 6, 5), (3, 2, 2))]
+    for shapes in several:
+        for where in (slice(0, 1), slice(1, 2), slice(0, 2)):
+            for value in (np.nan, np.inf, -np.inf):
+                x, k = operands = [whole_numbers(rng, shape, dtype) for shape in shapes]
+                for array in operands[where]:
+                    array.flat[rng.integers(array.size)] = value
+                y = convolve(x, k, mode, method)
+                with np.errstate(invalid="ignore"):
+                    if dtype in "fd":
+                        np.testing.assert_array_equal(y, nd_sum(x, k, mode))
+                    else:
+                        re = nd_sum(x.real, k.real, mode) - nd_sum(x.imag, k.imag, mode)
+                        im = nd_sum(x.real, k.imag, mode) + nd_sum(x.imag, k.real, mode)
+                        np.testing.assert_array_equal(y.real, re)
+                        np.testing.assert_array_equal(y.imag, im)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore:Use of fft convolution:RuntimeWarning")
+def test_the_larger_operand_is_the_one_that_zeros_are_around(method):
+    """As in scipy, whose direct sum exchanges the operands of mode 'full' to that end."""
+    for shapes in (((5, 6), (2, 3)), ((5, 4, 6), (2, 3, 3)), ((9,), (4,))):
+        for spoilt in (0, 1):
+            x, k = operands = [np.ones(shape) for shape in shapes]
+            operands[spoilt].flat[2] = np.inf
+            expected = signal.convolve(x, k, method="direct")
+            with np.errstate(invalid="ignore"):
+                np.testing.assert_array_equal(signal.convolve(k, x, method="direct"), expected)
+            np.testing.assert_array_equal(convolve(x, k, method=method), expected)
+            np.testing.assert_array_equal(convolve(k, x, method=method), expected)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_longer_second_operand_is_cut_out_of_the_full_result(value):
+    """In one dimension; scipy multiplies zeros around the first here, and nowhere else."""
+    rng = np.random.default_rng(10)
+    for n, m in ((2, 5), (5, 8), (4, 5)):
+        for spot in range(m):
+            x, k = rng.integers(1, 9, n) * 1.0, rng.integers(1, 9, m) * 1.0
+            k[spot] = value
+            start = (m - 1) // 2
+            expected = np.convolve(x, k)[start : start + n]
+            np.testing.assert_array_equal(convolve(x, k, "same", "direct"), expected)
+
+
+@pytest.mark.parametrize("dtype", COMPLEXES)
+def test_an_operand_without_imaginary_part_is_exact_beside_one_with(dtype):
+    rng = np.random.default_rng(8)
+    real = np.empty(0, dtype).real.dtype
+    for shapes in (((9,), (4,)), ((4, 5, 6), (2, 2, 3))):
+        x, k = (whole_numbers(rng, shape, dtype) for shape in shapes)
+        for a in (x, x.real.astype(real), x.real.astype(dtype)):
+            for b in (k, k.real.astype(real), k.real.astype(dtype)):
+                for function in PAIR:
+                    check(function, a, b, "same", "direct")
+                    check(function, a, b, "full", "fft")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inputs_may_have_any_layout_and_stay_as_they_are(method):
+    rng = np.random.default_rng(9)
+    x, k = rng.integers(-9, 9, (6, 5, 8)), rng.integers(-9, 9, (3, 2, 4))
+    expected = exact_nd("correlate", x, k, "same")
+    layouts = (
+        lambda a: np.asfortranarray(a),
+        lambda a: a[::-1, :, ::-1].copy()[::-1, :, ::-1],
+        lambda a: np.repeat(a, 2, 1)[:, ::2],
+        lambda a: a.astype(">i8"),
+        lambda a: a.transpose(2, 0, 1).copy().transpose(1, 2, 0),
+    )
+    for one in layouts:
+        for other in layouts:
+            a, b = one(x), other(k)
+            a.flags.writeable = b.flags.writeable = False
+            np.testing.assert_array_equal(correlate(a, b, "same", method), expected)
+            np.testing.assert_array_equal(a, x)
+    wide = np.broadcast_to(x[:1], (4, 5, 8))
+    np.testing.assert_array_equal(convolve(wide, k), exact_nd("convolve", wide.copy(), k))
