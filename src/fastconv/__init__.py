@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastconv._config import __version__, show_config
 from fastconv._workers import get_workers, set_workers
+from fastconv.plans import Explanation, explain, plan
 from fastconv.signal import (
     choose_conv_method,
     convolve,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fastconv._patch import patch, patched, report, unpatch
 
 __all__ = [
+    "Explanation",
     "__version__",
     "choose_conv_method",
     "convolve",
@@ -40,11 +42,13 @@ __all__ = [
     "correlate",
     "correlate2d",
     "correlation_lags",
+    "explain",
     "fftconvolve",
     "get_workers",
     "oaconvolve",
     "patch",
     "patched",
+    "plan",
     "report",
     "sepfir2d",
     "set_workers",

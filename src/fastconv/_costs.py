@@ -22,7 +22,7 @@ import numpy as np
 from fastconv import _dispatch
 
 if TYPE_CHECKING:
-    Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Array = np.ndarray[Any, Any]
 
 POINTS = tuple(4**p for p in range(4, 12))
 """Sizes of the transforms whose cost is measured: 16 x 16 to 2048 x 2048."""
@@ -165,8 +165,8 @@ def separable(word: str, outputs: float, kh: int, kw: int) -> float:
     return CALL + 1e-9 * outputs * (a * (kh + kw) + c)
 
 
-def transform(word: str, points: Floats, line: bool) -> Floats:
+def transform(word: str, points: Array, line: bool) -> Array:
     """Seconds of transforms of so many points each, there and back."""
     each = np.interp(np.log2(points), np.log2(POINTS), current().transform[word])
-    seconds: Floats = 1e-9 * points * (np.log2(points) + 2 * line) * each
+    seconds: Array = 1e-9 * points * (np.log2(points) + 2 * line) * each
     return seconds

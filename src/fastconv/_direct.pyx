@@ -5,7 +5,7 @@
 # P is the image extended through the index tables of _tiles.pxd, W the packed taps. The loop nest,
 # from the outside in:
 #
-#     tile (y, x, part)       a fixed grid: work is shared out, results do not depend on by whom
+#     tile (image, y, x, part) a fixed grid: work is shared out, results do not depend on by whom
 #       block                 ROWS output rows by up to VECS vectors, held in accumulators
 #         pass                one operand plane times one tap plane
 #           i                 input row: loaded once for every output row that needs it
@@ -79,6 +79,8 @@ cdef struct Pass:
 
 
 cdef struct Job:
+    const Py_ssize_t* image_offsets     # bytes from the first image of a stack; NULL: it is alone
+    const Py_ssize_t* out_offsets
     const char* image
     Py_ssize_t image_row        # bytes between rows
     Py_ssize_t image_pixel      # bytes between pixels
@@ -397,10 +399,12 @@ cdef void segment(
         )
 
 
-cdef void tile(const Job* job, Py_ssize_t t, char* memory) noexcept nogil:
+cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
+    cdef Job job = stack[0]
     cdef Py_ssize_t part = t % job.parts
     cdef Py_ssize_t tx = t // job.parts % job.n_tx
-    cdef Py_ssize_t ty = t // job.parts // job.n_tx
+    cdef Py_ssize_t ty = t // job.parts // job.n_tx % job.n_ty
+    cdef Py_ssize_t k = t // job.parts // job.n_tx // job.n_ty
     cdef Py_ssize_t y0 = ty * job.tile_rows
     cdef Py_ssize_t y1 = min(y0 + job.tile_rows, job.y.m)
     cdef Py_ssize_t x0 = tx * (job.x.m // job.n_tx) + min(tx, job.x.m % job.n_tx)
@@ -409,11 +413,14 @@ cdef void tile(const Job* job, Py_ssize_t t, char* memory) noexcept nogil:
     cdef const real** pointers = <const real**>(
         scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
-    segment(job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
+    if job.image_offsets != NULL:
+        job.image += job.image_offsets[k]
+        job.out += job.out_offsets[k]
+    segment(&job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
     segment(
-        job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch,
+        &job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch,
     )
-    segment(job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
+    segment(&job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
 
 
 cdef void lay_out(Job* job) noexcept nogil:
@@ -534,16 +541,22 @@ def run(
     bint rotate,                # IN: rotate the kernel by 180 degrees
     bint conjugate,             # IN: conjugate the kernel
     int workers,
+    const Py_ssize_t[::1] image_offsets=None,   # IN: of the images of a stack, in bytes
+    const Py_ssize_t[::1] out_offsets=None,
 ):
     cdef Job job
     cdef elem[2] outside = [0, 0]
     cdef Taps taps, more_taps
     cdef bint transposed
-    cdef Py_ssize_t t, n_tiles, n_tables, n_taps, n_scratch
+    cdef Py_ssize_t t, n_images = 1, n_tiles, n_tables, n_taps, n_scratch
     cdef int n_threads
     cdef double workload, n_bytes
     cdef char* arena
     cdef char* memory
+    job.image_offsets = job.out_offsets = NULL
+    if image_offsets is not None:
+        n_images = image_offsets.shape[0]
+        job.image_offsets, job.out_offsets = &image_offsets[0], &out_offsets[0]
     job.image = <const char*>&image[0, 0]
     job.image_row, job.image_pixel = image.strides[0], image.strides[1]
     job.out = <char*>&out[0, 0]
@@ -570,9 +583,9 @@ def run(
             taps, more_taps = more_taps, taps
     lay_out(&job)
 
-    n_tiles = job.n_ty * job.n_tx * job.parts
+    n_tiles = n_images * job.n_ty * job.n_tx * job.parts
     workload = <double>job.y.k + job.x.k if job.separable else <double>job.y.k * job.x.k
-    workload *= <double>job.y.m * job.x.m * job.planes * job.parts
+    workload *= <double>n_images * job.y.m * job.x.m * job.planes * job.parts
     n_threads = <int>min(<double>min(workers, n_tiles), 1 + workload / THREAD_WORKLOAD)
     # Everything is allocated at once, before a word is written; what would overflow a size is
     # more than any machine has. The index tables are shorter than the taps and the span.

@@ -86,10 +86,19 @@ def word_of(dtype: np.dtype[Any]) -> str:
 _engines: dict[np.dtype[Any], tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
 
 
+def _offsets(stack: Array) -> Array:
+    """Bytes from the first image of a stack to each, in C order of its leading axes."""
+    offsets = np.zeros((), np.intp)
+    for length, stride in zip(stack.shape[:-2], stack.strides[:-2], strict=True):
+        offsets = np.add.outer(offsets, stride * np.arange(length, dtype=np.intp))
+    return np.ascontiguousarray(offsets.ravel())
+
+
 def run(problem: Problem, out: Array, workers: int, column: Array | None = None) -> None:
     """Sum `problem` into `out`, which overlaps none of its arrays.
 
-    With `column`, the kernel is the outer product of that and the problem's, a row.
+    With `column`, the kernel is the outer product of that and the problem's, a row. A stack of
+    images, and of outputs, has more axes before the last two.
     """
     image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
     try:
@@ -105,6 +114,11 @@ def run(problem: Problem, out: Array, workers: int, column: Array | None = None)
         image, kernel, out = view(image), view(kernel), view(out)
         column = column if column is None else view(column)
         fill = fill if fill is None else view(fill)
+    stack: tuple[Array, ...] = ()
+    if out.ndim > 2:
+        stack = _offsets(image), _offsets(out)
+        first = (0,) * (out.ndim - 2)
+        image, out = image[first], out[first]
     engine(
         image,
         kernel,
@@ -119,4 +133,5 @@ def run(problem: Problem, out: Array, workers: int, column: Array | None = None)
         rotate,
         conjugate,
         workers,
+        *stack,
     )

@@ -172,11 +172,19 @@ def solve_batch(
 ) -> None:
     """Solve a stack of problems that differ from `problem` in image and kernel alone.
 
-    `images` and `kernels` are broadcast to the stack of `outs`.
+    `images` and `kernels` are broadcast to the stack of `outs`. Images that share a kernel are one
+    call of an engine.
     """
     stack = outs.shape[:-2]
     images = np.broadcast_to(images, stack + images.shape[-2:])
-    kernels = np.broadcast_to(kernels, stack + kernels.shape[-2:])
-    for place in np.ndindex(stack):
-        one = problem._replace(image=images[place], kernel=kernels[place])
+    kernels = kernels[(np.newaxis,) * (outs.ndim - kernels.ndim)]
+    # Axes along which there is one kernel go last: they are the engine's.
+    several = [axis for axis in range(len(stack)) if kernels.shape[axis] > 1]
+    first = range(len(several))
+    images, kernels, outs = (
+        np.moveaxis(array, several, first) for array in (images, kernels, outs)
+    )
+    for place in np.ndindex(outs.shape[: len(several)]):
+        kernel = kernels[place]
+        one = problem._replace(image=images[place], kernel=kernel.reshape(kernel.shape[-2:]))
         solve(one, method, outs[place], workers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import log2, prod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-METHODS = ("auto", "direct", "separable", "fft")
-
-# Products below which a plan would take longer than it could save: some 100 us of the direct sum.
+# Products that take the direct sum some 100 us.
 SMALL = 1 << 22
 
 # A look at this many rows and columns tells how large the pixels are.
@@ -73,19 +71,24 @@ class Fourier:
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
         direct = Direct(self.plan)
-        for _, y0, y1, x0, x1 in self.transformed.run(problem, out, workers):
+        for k, y0, y1, x0, x1 in self.transformed.run(problem, out, workers):
+            place = np.unravel_index(k, out.shape[:-2])
             part = problem._replace(
+                image=problem.image[place],
                 shape=(y1 - y0, x1 - x0),
                 start_y=problem.start_y + y0,
                 start_x=problem.start_x + x0,
             )
-            direct.run(part, out[y0:y1, x0:x1], workers)
+            direct.run(part, out[place][y0:y1, x0:x1], workers)
 
 
 def _small_enough(problem: Problem) -> bool:
     """Whether sums of these integers should come out exact of a transform; a guess."""
     image, kernel = problem.image, problem.kernel
-    sample = image[:: -(-image.shape[0] // SAMPLE), :: -(-image.shape[1] // SAMPLE)]
+    few = (4,) * (image.ndim - 2) + (SAMPLE, SAMPLE)
+    sample = image[
+        tuple(slice(None, None, -(-n // m)) for n, m in zip(image.shape, few, strict=True))
+    ]
     points = float(1 << 16)
     norm = np.sqrt(2 * points * np.mean(np.square(sample, dtype=np.float64)))
     norm *= np.sqrt(np.sum(np.square(kernel, dtype=np.float64)))
@@ -98,7 +101,7 @@ def facts(problem: Problem, rank_one: bool) -> _plan.Facts:
     return _plan.Facts(
         problem.shape,
         kernel.shape,
-        1,
+        prod(image.shape[:-2]),
         1 + (image.dtype.kind == "c"),
         1 + (kernel.dtype.kind == "c"),
         dtype.char,
@@ -113,18 +116,36 @@ def lanes() -> tuple[tuple[str, int], ...]:
     return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in ("f32", "f64"))
 
 
-def engine(problem: Problem, method: str, workers: int) -> Engine:
-    """Choose an engine, and make the kernel ready for it."""
-    kernel = problem.kernel
-    small = problem.shape[0] * problem.shape[1] * kernel.size < SMALL
-    if method == "direct" or (small and method in ("auto", "fast")):
-        return Direct(_plan.Plan("direct"))
-    factors = None
+def choose(problem: Problem, method: str) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
+    """Choose an engine, and factorise the kernel where that is worth it."""
+    kernel, factors = problem.kernel, None
     if method == "separable" or _rank_one.may_gain(*kernel.shape):
         factors = _rank_one.factors(kernel)
     if method == "separable" and factors is None:
         raise ValueError("the kernel is not separable: its rank is not one")
-    plan = _plan.decide(facts(problem, factors is not None), method, lanes())
+    return _plan.decide(facts(problem, factors is not None), method, lanes()), factors
+
+
+def is_small(problem: Problem, method: str) -> bool:
+    """Whether a plan would take longer than it could save."""
+    products = prod(problem.image.shape[:-2]) * prod(problem.shape) * problem.kernel.size
+    return products < SMALL and method in ("auto", "fast")
+
+
+def plan_of(problem: Problem, method: str) -> _plan.Plan:
+    """Tell what `engine` chooses."""
+    if not is_small(problem, method):
+        return choose(problem, method)[0]
+    plan = _plan.decide(facts(problem, False), "direct", lanes())
+    why = "the problem is too small to look for anything faster"
+    return plan._replace(others=tuple((name, why) for name in _plan.ENGINES[method][1:]))
+
+
+def engine(problem: Problem, method: str, workers: int) -> Engine:
+    """Choose an engine, and make the kernel ready for it."""
+    if method == "direct" or is_small(problem, method):
+        return Direct(_plan.Plan("direct"))
+    plan, factors = choose(problem, method)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)
     if plan.word:
@@ -132,25 +153,35 @@ def engine(problem: Problem, method: str, workers: int) -> Engine:
     return Direct(plan)
 
 
-def solve(problem: Problem, method: str, out: Array | None, workers: SupportsIndex | None) -> Array:
-    """Compute a problem into a new array, or into `out`."""
+def solve(
+    problem: Problem,
+    method: str,
+    out: Array | None,
+    workers: SupportsIndex | None,
+    ready: Engine | None = None,
+) -> Array:
+    """Compute a problem, or a stack of them, into a new array or into `out`."""
     if method not in _plan.ENGINES:
         raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
     n_threads = resolve(workers)
+    shape = problem.shape
+    if problem.image.ndim > 2:
+        shape = problem.image.shape[:-2] + shape
     if out is None:
-        result = np.empty(problem.shape, problem.dtype)
+        result = np.empty(shape, problem.dtype)
     else:
-        check_out(out, problem.shape, problem.dtype)
+        check_out(out, shape, problem.dtype)
         overlap = np.may_share_memory(out, problem.image) or np.may_share_memory(
             out, problem.kernel
         )
-        result = np.empty(problem.shape, problem.dtype) if overlap else out
+        result = np.empty(shape, problem.dtype) if overlap else out
     if not result.size:
         pass
     elif not problem.kernel.size:
         result[...] = 0
     else:
-        engine(problem, method, n_threads).run(problem, result, n_threads)
+        chosen = ready or engine(problem, method, n_threads)
+        chosen.run(problem, result, n_threads)
     if out is None:
         return result
     if result is not out:

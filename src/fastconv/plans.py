@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _costs, _plan, _solve
-from fastconv._problem import FILL, Problem, prepare
+from fastconv import _plan, _solve
+from fastconv._problem import Problem, check_out, prepare
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ class Explanation:
         The other engines that the method allows, and why each was not chosen.
     """
 
-    def __init__(self, problem: Problem, chosen: _plan.Plan, threads: int, method: str) -> None:
-        self.problem = problem
-        self.method = method
+    def __init__(self, problem: Problem, chosen: _plan.Plan, threads: int) -> None:
+        self._problem = problem
         self.engine = chosen.engine
         self.tile = (chosen.height, chosen.width) if chosen.word else None
-        self.line = chosen.line
-        self.word = chosen.word
+        self._line = chosen.line
+        self._word = chosen.word
+        real = problem.image.dtype.kind != "c" and problem.kernel.dtype.kind != "c"
+        self._points = 2 if real else 1
         self.threads = threads
         self.predicted = chosen.seconds
         self.memory = self._memory()
@@ -69,16 +70,16 @@ class Explanation:
         """Scratch of a transform: the kernel's spectrum, and a tile and a few rows per thread."""
         if self.tile is None:
             return 0
-        size = 4 if self.word == "f32" else 8
+        size = 4 if self._word == "f32" else 8
         points = self.tile[0] * self.tile[1]
-        return 2 * size * points * (1 + self.line + self.threads)
+        return 2 * size * points * (1 + self._line + self.threads)
 
     def _bound(self) -> str:
-        problem = self.problem
+        problem = self._problem
         if problem.dtype.kind in "iu":
             return f"exact, modulo 2**{8 * problem.dtype.itemsize}"
         if self.engine == "fft" and self.tile is not None:
-            u = "2**-24" if self.word == "f32" else "2**-53"
+            u = "2**-24" if self._word == "f32" else "2**-53"
             constant = _plan.ERROR * log2(self.tile[0] * self.tile[1])
             return f"|error| <= {constant:.0f} * {u} * |tile| |kernel|, in Euclidean norms"
         both = problem.image.dtype.kind == problem.kernel.dtype.kind == "c"
@@ -88,7 +89,7 @@ class Explanation:
 
     def __str__(self) -> str:
         """Describe it in a few lines."""
-        problem = self.problem
+        problem = self._problem
         h, w = problem.image.shape[-2:]
         kh, kw = problem.kernel.shape
         my, mx = problem.shape
@@ -98,13 +99,13 @@ class Explanation:
         ]
         if self.tile is not None:
             height, width = self.tile
-            if self.line:
-                lines.append(f"tile       pieces of {height * width} = {height} x {width} points")
+            if self._line:
+                lines.append(f"tile       pieces of {height * width} samples")
             else:
-                ny = -(-my // (height - kh + 1))
+                ny = -(-my // (self._points * height - kh + 1))
                 nx = -(-mx // (width - kw + 1))
                 lines.append(f"tile       {height} x {width} points, {ny} x {nx} of them")
-            lines.append(f"computed   in {'float32' if self.word == 'f32' else 'float64'}")
+            lines.append(f"computed   in {'float32' if self._word == 'f32' else 'float64'}")
         lines += [
             f"threads    up to {self.threads}; the result is the same for any number",
             f"predicted  {_duration(self.predicted)} on one thread",
@@ -177,15 +178,13 @@ def explain(
     _check_method(method)
     name = "correlate2d" if correlate else "convolve2d"
     problem = prepare(name, correlate, in1, in2, mode, boundary, fillvalue)
-    threads = resolve(workers)
-    chosen = _solve.choose(problem, method)[0]
-    if not chosen.seconds:
-        kh, kw = problem.kernel.shape
-        facts = _solve.facts(problem, False)
-        planes = facts.image_parts * facts.kernel_parts
-        outputs = float(problem.shape[0]) * problem.shape[1] * planes
-        chosen = chosen._replace(seconds=_costs.direct(facts.word, outputs, kh, kw))
-    return Explanation(problem, chosen, threads, method)
+    return _explained(problem, method, resolve(workers))
+
+
+def _explained(problem: Problem, method: str, threads: int) -> Explanation:
+    if not (problem.kernel.size and 0 not in problem.shape):
+        return Explanation(problem, _plan.Plan("direct"), threads)
+    return Explanation(problem, _solve.plan_of(problem, method), threads)
 
 
 def _check_method(method: str) -> None:
@@ -261,15 +260,95 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.dtype = np.dtype(dtype)
         height, width = shape
         self.shape = (int(height), int(width))
-        self._kernel = np.array(kernel)
-        self._kernel.flags.writeable = False
-        self._options = (mode, boundary, fillvalue, method, bool(correlate))
-        # Stands for any image: it takes no memory, and is not larger than the kernel to a swap.
-        image = np.broadcast_to(np.ones((), self.dtype), self.shape)
+        self._arguments = (np.array(kernel), mode, boundary, fillvalue, method, bool(correlate))
+        # Stands for any image, and takes no memory.
+        pixel = np.ones((), self.dtype) * (1j if self.dtype.kind == "c" else 1)
+        image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype
-        self._engine = None
-        if problem.kernel.size and 0 not in problem.shape and self._keeps_kernel(problem):
-            self._engine = _solve.engine(problem, method, threads)
-        self.explanation = Explanation(problem, _solve.choose(problem, method)[0], threads, method)
+        self.explanation = _explained(problem, method, threads)
+        # An image that is smaller than the kernel becomes the kernel: nothing is ready then.
+        self._ready: tuple[Problem, _solve.Engine] | None = None
+        swapped = problem.kernel.shape != self._arguments[0].shape
+        if problem.kernel.size and 0 not in problem.shape and not swapped:
+            self._ready = problem, _solve.engine(problem, method, threads)
+
+    def _prepare(self, image: Array) -> Problem:
+        kernel, mode, boundary, fillvalue, _, correlate = self._arguments
+        name = "correlate2d" if correlate else "convolve2d"
+        return prepare(name, correlate, image, kernel, mode, boundary, fillvalue)
+
+    def __call__(
+        self,
+        image: ArrayLike,
+        *,
+        out: Array | None = None,
+        workers: SupportsIndex | None = None,
+    ) -> Array:
+        """
+        Convolve or correlate an image, or a stack of images, with the kernel.
+
+        Parameters
+        ----------
+        image : array_like, shape (..., H, W)
+            Of the plan's dtype; the last two axes are of the plan's shape.
+        out : ndarray, optional
+            Array of the shape and dtype of the result to write it to.
+        workers : int, optional
+            Number of threads.
+
+        Returns
+        -------
+        ndarray
+            The result, of shape (...,) + `out_shape`, or `out`.
+
+        Raises
+        ------
+        ValueError
+            If the shape of `image` or `out` is not the plan's.
+        TypeError
+            If the dtype of `image` or `out` is not the plan's.
+        """
+        image = np.asarray(image)
+        if image.shape[-2:] != self.shape:
+            raise ValueError(f"the plan is for images of shape {self.shape}, not {image.shape}")
+        if image.dtype != self.dtype:
+            raise TypeError(f"the plan is for images of dtype {self.dtype}, not {image.dtype}")
+        if self._ready is None:
+            method = self._arguments[4]
+            if image.ndim == 2:
+                return _solve.solve(self._prepare(image), method, out, workers)
+            results = [self(one, workers=workers) for one in image]
+            result = np.array(results, self.out_dtype).reshape(image.shape[:-2] + self.out_shape)
+            if out is None:
+                return result
+            check_out(out, result.shape, result.dtype)
+            out[...] = result
+            return out
+        problem, engine = self._ready
+        problem = problem._replace(image=image.astype(problem.image.dtype, copy=False))
+        return _solve.solve(problem, "auto", out, workers, engine)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what the plan was made from."""
+        return _plan_of, (self.shape, self.dtype, self._arguments)
+
+    def __repr__(self) -> str:
+        """Tell shapes, dtype and engine."""
+        kernel = self._arguments[0].shape
+        return f"<fastconv.plan {self.shape} by {kernel}, {self.dtype}: {self.explanation.engine}>"
+
+
+def _plan_of(shape: tuple[int, int], dtype: Any, arguments: tuple[Any, ...]) -> plan:
+    kernel, mode, boundary, fillvalue, method, correlate = arguments
+    return plan(
+        kernel,
+        shape,
+        dtype,
+        mode=mode,
+        boundary=boundary,
+        fillvalue=fillvalue,
+        method=method,
+        correlate=correlate,
+    )
