@@ -70,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("-m", dest="module", metavar="MODULE", help="run a module or package")
     run.set_defaults(error=run.error)
+
+    tune = commands.add_parser(
+        "tune",
+        help="measure this machine, so that the quickest engine is chosen",
+        description="Measure what the engines cost on this machine, which takes half a minute, and "
+        "keep it in the user's cache folder, where all programs that use fastconv find it.",
+    )
+    tune.add_argument(
+        "--dry-run", action="store_true", help="print the costs instead of keeping them"
+    )
     return parser
 
 
@@ -151,7 +161,12 @@ def main(argv: list[str] | None = None) -> int:
         return _demo(arguments.image, arguments.output, arguments.workers)
     if arguments.command == "run":
         return _run(arguments, program)
-    if arguments.command == "info":
+    if arguments.command == "tune":
+        # Not at the top: only this command needs it.
+        from fastconv import _tune
+
+        _tune.run(arguments.dry_run)
+    elif arguments.command == "info":
         fastconv.show_config()
     else:
         parser.print_help()

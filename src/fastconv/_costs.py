@@ -5,7 +5,7 @@
     transform   transforms * points * log2(points) * f(points)
 
 `python -m fastconv tune` measures them on the user's machine and keeps them in the user's cache
-folder; the constants below are what it measured on the machine named with them.
+folder. costs.json holds what it measured on ours.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from fastconv import _dispatch
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
-POINTS = tuple(4**p for p in range(4, 12))
-"""Sizes of the transforms whose cost is measured: 16 x 16 to 2048 x 2048."""
+POINTS = tuple(4**p for p in range(3, 12))
+"""Sizes of the transforms whose cost is measured: 8 x 8 to 2048 x 2048."""
+
+WORDS = ("f32", "f64", "u8", "u16", "u32", "u64", "ld")
+TRANSFORM_WORDS = ("f32", "f64")
 
 CALL = 3e-6
 """Seconds that any call takes."""
@@ -42,81 +45,26 @@ class Costs(NamedTuple):
     transform: dict[str, tuple[float, ...]]
 
 
-# Zen 4 (AMD EPYC, 2 cores of a virtual machine, 1 MB of L2 cache each), gcc 12, 2026-11.
-SHIPPED = {
-    "v4": Costs(
-        direct={
-            "f32": (0.0176, 0.03, 0.09),
-            "f64": (0.0362, 0.03, 0.16),
-            "u8": (0.0118, 0.0, 0.64),
-            "u16": (0.0112, 0.017, 0.04),
-            "u32": (0.0229, 0.011, 0.085),
-            "u64": (0.066, 0.0, 0.2),
-            "ld": (2.0, 0.0, 2.0),
-        },
-        separable={
-            "f32": (0.0292, 0.18),
-            "f64": (0.0548, 0.29),
-            "u8": (0.0163, 0.64),
-            "u16": (0.0166, 0.11),
-            "u32": (0.0315, 0.15),
-            "u64": (0.0584, 0.27),
-            "ld": (4.0, 2.0),
-        },
-        transform={
-            "f32": (0.42, 0.234, 0.191, 0.161, 0.159, 0.19, 0.348, 0.594),
-            "f64": (0.514, 0.473, 0.404, 0.38, 0.4, 0.442, 0.738, 1.18),
-        },
-    ),
-    "v3": Costs(
-        direct={
-            "f32": (0.0176, 0.03, 0.09),
-            "f64": (0.0362, 0.03, 0.2),
-            "u8": (0.016, 0.0, 0.65),
-            "u16": (0.0153, 0.014, 0.06),
-            "u32": (0.03, 0.0, 0.1),
-            "u64": (0.165, 0.0, 0.2),
-            "ld": (2.0, 0.0, 2.0),
-        },
-        separable={
-            "f32": (0.0346, 0.3),
-            "f64": (0.0732, 0.48),
-            "u8": (0.0208, 0.69),
-            "u16": (0.0202, 0.18),
-            "u32": (0.0377, 0.32),
-            "u64": (0.216, 0.23),
-            "ld": (4.0, 2.0),
-        },
-        transform={
-            "f32": (0.42, 0.26, 0.22, 0.19, 0.184, 0.21, 0.36, 0.6),
-            "f64": (0.6, 0.52, 0.46, 0.42, 0.44, 0.48, 0.76, 1.2),
-        },
-    ),
-    "baseline": Costs(
-        direct={
-            "f32": (0.0638, 0.034, 0.15),
-            "f64": (0.131, 0.033, 0.33),
-            "u8": (0.033, 0.027, 0.65),
-            "u16": (0.033, 0.02, 0.13),
-            "u32": (0.155, 0.0, 0.2),
-            "u64": (0.385, 0.05, 0.25),
-            "ld": (2.0, 0.0, 2.0),
-        },
-        separable={
-            "f32": (0.0696, 0.53),
-            "f64": (0.137, 1.04),
-            "u8": (0.0385, 0.81),
-            "u16": (0.039, 0.29),
-            "u32": (0.19, 0.28),
-            "u64": (0.378, 0.9),
-            "ld": (4.0, 2.0),
-        },
-        transform={
-            "f32": (0.66, 0.56, 0.5, 0.46, 0.46, 0.48, 0.66, 0.9),
-            "f64": (1.2, 1.06, 1, 0.94, 0.94, 1, 1.24, 1.6),
-        },
-    ),
-}
+@cache
+def shipped() -> dict[str, Costs]:
+    """Return the constants that come with fastconv, by level; the file tells their origin."""
+    text = Path(__file__).with_name("costs.json").read_text(encoding="utf-8")
+    return {level: _costs_of(data) for level, data in json.loads(text)["levels"].items()}
+
+
+def _costs_of(data: Any) -> Costs:
+    """Check that all constants are there, and numbers that are not negative."""
+    models: dict[str, dict[str, tuple[float, ...]]] = {}
+    for name, words, length in (
+        ("direct", WORDS, 3),
+        ("separable", WORDS, 2),
+        ("transform", TRANSFORM_WORDS, len(POINTS)),
+    ):
+        models[name] = {word: tuple(float(v) for v in data[name][word]) for word in words}
+        for numbers in models[name].values():
+            if len(numbers) != length or not min(numbers) >= 0 or max(numbers) == float("inf"):
+                raise ValueError(f"{name} takes {length} costs, not {numbers}")
+    return Costs(**models)  # type: ignore[arg-type]
 
 
 def cache_file() -> Path:
@@ -134,14 +82,7 @@ def cache_file() -> Path:
 
 def parse(text: str) -> Costs:
     """Return the constants of a file; ValueError, KeyError or TypeError if it holds none."""
-    data = json.loads(text)
-    parts: dict[str, Any] = {}
-    for name, want in SHIPPED[_dispatch.LEVEL]._asdict().items():
-        part = {word: tuple(float(v) for v in data[name][word]) for word in want}
-        if any(len(part[word]) != len(want[word]) or min(part[word]) < 0 for word in want):
-            raise ValueError(name)
-        parts[name] = part
-    return Costs(**parts)
+    return _costs_of(json.loads(text))
 
 
 @cache
@@ -150,7 +91,7 @@ def current() -> Costs:
     try:
         return parse(cache_file().read_text(encoding="utf-8"))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
-        return SHIPPED[_dispatch.LEVEL]
+        return shipped()[_dispatch.LEVEL]
 
 
 def direct(word: str, outputs: float, kh: int, kw: int) -> float:

@@ -68,9 +68,14 @@ class Plan(NamedTuple):
     others: tuple[tuple[str, str], ...] = ()
 
 
+def unit(lanes: int) -> int:
+    """Return what all lengths of transforms are multiples of."""
+    return max(lanes, 8)
+
+
 @lru_cache
 def lengths(lanes: int) -> Lengths:
-    """Lengths that there are transforms for: multiples of `lanes` of no primes but 2, 3 and 5."""
+    """Return the lengths that there are transforms for: of no primes but 2, 3 and 5."""
     found = [lanes * 2**a * 3**b * 5**c for a in range(16) for b in range(4) for c in range(3)]
     return np.array(sorted(n for n in found if n <= MAX_LENGTH))
 

@@ -10,21 +10,28 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def may_gain(kh: int, kw: int) -> bool:
-    """Whether two sums keep the bound of one, with room for factors that are off by 2 ulp each.
+# Relative error of a product of factors, in units of the roundoff u, that is taken for rounding. An
+# outer product computed in the same precision shows no more: four roundings in its elements that
+# make the factors, one in the quotient, one in the product that is compared.
+ROUNDING = 6
 
-    The sums are off by kh u and kw u, the factors by 4 u, and second-order terms by less than u:
-    together no more than the n u of the defining sum if n = kh kw is at least as many.
+
+def may_gain(kh: int, kw: int) -> bool:
+    """Whether two sums keep the bound of one.
+
+    They are off by kh u and kw u. The factors are off by (ROUNDING + 1) u, for the product that is
+    compared has a rounding of its own, and second-order terms add less than u: together no more
+    than the n u of the defining sum if n = kh kw is as many.
     """
-    return kh * kw >= kh + kw + 5
+    return kh * kw >= kh + kw + ROUNDING + 2
 
 
 def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
-    Integers: exactly, modulo two to their width. Floating-point: every element within 2 ulp, zeros
-    exactly. No element of u is larger than 1, so that sums of rows leave the range no earlier than
-    the defining sum may.
+    Integers: exactly, modulo two to their width. Floating-point: up to rounding, zeros exactly. No
+    element of u is larger than 1, so that sums of rows leave the range no earlier than the defining
+    sum may.
     """
     if kernel.dtype.kind == "c":
         return None
@@ -33,16 +40,14 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
     size = np.abs(kernel)
     y, x = np.unravel_index(np.argmax(size), kernel.shape)
     pivot = kernel[y, x]
-    if not (np.isfinite(size[y, x]) and pivot):
+    if not (np.isfinite(pivot) and pivot):
         return None
     v = kernel[y]
     u = kernel[:, x] / pivot
-    # The product is rounded to half an ulp, so what is seen as 1.5 ulp is 2 at most. An ulp of a
-    # subnormal number is the smallest of them.
-    difference = np.abs(np.multiply.outer(u, v) - kernel)
-    if (difference > 1.5 * np.spacing(size)).any():
-        return None
-    if ((np.multiply.outer(u, v) == 0) != (kernel == 0)).any():
+    product = np.multiply.outer(u, v)
+    roundoff = np.finfo(kernel.dtype).eps / 2
+    # Where the kernel is subnormal the right-hand side is too small for anything but equality.
+    if not (np.abs(product - kernel) <= ROUNDING * roundoff * size).all():
         return None
     return u[:, np.newaxis], v[np.newaxis]
 
