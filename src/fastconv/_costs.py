@@ -1,7 +1,7 @@
 """What engines cost, in nanoseconds on one thread: measured constants, and the models they fill.
 
-    direct      outputs * (a kh kw + b kh + c)
-    separable   outputs * (a (kh + kw) + c)
+    direct      outputs * planes * (a kh kw + b kh + c)
+    separable   outputs * planes * (a (kh + kw) + c)
     transform   transforms * points * log2(points) * f(points)
 
 `python -m fastconv tune` measures them on the user's machine and keeps them in the user's cache
@@ -33,8 +33,14 @@ TRANSFORM_WORDS = ("f32", "f64")
 CALL = 3e-6
 """Seconds that any call takes."""
 
-TRANSFORM_CALL = 25e-6
+TRANSFORM_CALL = 35e-6
 """Seconds that a call takes besides, where it makes a transform."""
+
+ROW = 12
+"""Points of a tile's row that take as long as having the row at all."""
+
+COMPLEX = 0.5
+"""Nanoseconds that a complex output takes besides."""
 
 
 class Costs(NamedTuple):
@@ -94,20 +100,28 @@ def current() -> Costs:
         return shipped()[_dispatch.LEVEL]
 
 
-def direct(word: str, outputs: float, kh: int, kw: int) -> float:
-    """Seconds of the defining sum."""
+def direct(word: str, outputs: float, kh: int, kw: int, planes: int) -> float:
+    """Seconds of the defining sum, in so many products of real planes."""
     a, b, c = current().direct[word]
-    return CALL + 1e-9 * outputs * (a * kh * kw + b * kh + c)
+    # The fewer rows of taps, the fewer output rows share a load; one shares none, as in the first
+    # step of the separable sum.
+    a += (current().separable[word][0] - a) / kh
+    each = planes * (a * kh * kw + b * kh + c) + (planes > 1) * COMPLEX
+    return CALL + 1e-9 * outputs * each
 
 
-def separable(word: str, outputs: float, kh: int, kw: int) -> float:
+def separable(word: str, outputs: float, kh: int, kw: int, planes: int) -> float:
     """Seconds of a row of taps and a column."""
     a, c = current().separable[word]
-    return CALL + 1e-9 * outputs * (a * (kh + kw) + c)
+    each = planes * (a * (kh + kw) + c) + (planes > 1) * COMPLEX
+    return CALL + 1e-9 * outputs * each
 
 
-def transform(word: str, points: Array, line: bool) -> Array:
-    """Seconds of transforms of so many points each, there and back."""
+def transform(word: str, height: Array, width: Array, line: bool) -> Array:
+    """Seconds of transforms of these sizes, there and back."""
+    points = height * width
     each = np.interp(np.log2(points), np.log2(POINTS), current().transform[word])
+    # What is measured are squares; the narrower a tile, the more rows for as many points.
+    each = each * (1 + ROW / width) / (1 + ROW / np.sqrt(points))
     seconds: Array = 1e-9 * points * (np.log2(points) + 2 * line) * each
     return seconds

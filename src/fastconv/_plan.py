@@ -51,6 +51,7 @@ class Facts(NamedTuple):
     kernel_parts: int
     char: str  # of the result's dtype
     word: str  # that the direct engine computes it in
+    lanes: int  # of that engine
     rank_one: bool
     transformable: bool  # finite operands, and integers small enough to come out exact
 
@@ -112,9 +113,12 @@ def tile(facts: Facts, word: str, lanes: int) -> tuple[float, int, int, bool] | 
     if not tiles.size:
         return None
     # The kernel's own transform goes one way only.
-    seconds = _costs.transform(word, height * width, line) * (tiles * facts.images + 0.5)
+    seconds = _costs.transform(word, height, width, line) * (tiles * facts.images + 0.5)
     best = int(np.argmin(seconds))
-    return float(seconds[best]), int(height[best]), int(width[best]), line
+    total = _costs.TRANSFORM_CALL + float(seconds[best])
+    if facts.image_parts + facts.kernel_parts > 2:
+        total += 2e-9 * _costs.COMPLEX * float(m_y) * m_x * facts.images
+    return total, int(height[best]), int(width[best]), line
 
 
 _NATIVE = {"f": "f32", "d": "f64", "F": "f32", "D": "f64"}
@@ -133,23 +137,28 @@ def _transform_word(engine: str, char: str) -> str | None:
 def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Plan:
     """Return the cheapest engine that the method allows, and why not the others."""
     (m_y, m_x), (kh, kw) = facts.outputs, facts.taps
-    outputs = float(m_y) * m_x * facts.images
+    # Rows are computed in whole vectors.
+    words = max(m_x, min(m_y, facts.lanes)) * facts.image_parts
+    waste = -(-words // facts.lanes) * facts.lanes / words
+    outputs = float(m_y) * m_x * facts.images * waste
     planes = facts.image_parts * facts.kernel_parts
     found: list[Plan] = []
     others: list[tuple[str, str]] = []
     for engine in ENGINES[method]:
         if engine == "direct":
-            seconds = _costs.direct(facts.word, outputs * planes, kh, kw)
+            seconds = _costs.direct(facts.word, outputs, kh, kw, planes)
             found.append(Plan(engine, seconds=seconds))
         elif engine == "separable":
             if not facts.rank_one:
                 others.append((engine, "the kernel is not the outer product of two vectors"))
             else:
-                seconds = _costs.separable(facts.word, outputs * planes, kh, kw)
+                seconds = _costs.separable(facts.word, outputs, kh, kw, planes)
                 found.append(Plan(engine, seconds=seconds))
         else:
             word = _transform_word(engine, facts.char)
-            if word is None:
+            if engine == "certified" and kh * kw == 1:
+                others.append((engine, "there is one tap"))
+            elif word is None:
                 others.append((engine, f"no transform is accurate enough for {facts.char!r}"))
             elif not facts.transformable:
                 others.append((engine, "an operand is not finite, or too large to come out exact"))

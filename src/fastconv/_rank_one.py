@@ -26,6 +26,21 @@ def may_gain(kh: int, kw: int) -> bool:
     return kh * kw >= kh + kw + ROUNDING + 2
 
 
+def _may_be(kernel: Array) -> bool:
+    """Look at two minors, which spares most kernels the rest."""
+    (kh, kw), exact = kernel.shape, kernel.dtype.kind in "iu"
+    for y, x in ((0, 0), (kh // 3, kw // 3)):
+        a, b, c, d = kernel[[[y], [kh - 1]], [x, kw - 1]].ravel().tolist()
+        minor = a * d - b * c
+        if exact:
+            if minor % (1 << 8 * kernel.dtype.itemsize):
+                return False
+        # Far more than rounding, and underflow, can make of a zero.
+        elif abs(minor) > 64 * float(np.finfo(kernel.dtype).eps) * abs(a * d) + 1e-300:
+            return False
+    return True
+
+
 def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
@@ -33,17 +48,17 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
     element of u is larger than 1, so that sums of rows leave the range no earlier than the defining
     sum may.
     """
-    if kernel.dtype.kind == "c":
+    if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
     if kernel.dtype.kind in "iu":
         return _integer_factors(kernel)
     size = np.abs(kernel)
     y, x = np.unravel_index(np.argmax(size), kernel.shape)
     pivot = kernel[y, x]
-    if not (np.isfinite(pivot) and pivot):
+    if not np.isfinite(pivot):
         return None
     v = kernel[y]
-    u = kernel[:, x] / pivot
+    u = kernel[:, x] / (pivot or 1)
     product = np.multiply.outer(u, v)
     roundoff = np.finfo(kernel.dtype).eps / 2
     # Where the kernel is subnormal the right-hand side is too small for anything but equality.
@@ -54,13 +69,8 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
 
 def _integer_factors(kernel: Array) -> tuple[Array, Array] | None:
     y, x = np.unravel_index(np.argmax(kernel != 0), kernel.shape)
-    row = kernel[y]
-    if not row[x]:
-        return None
-    v = row // (np.gcd.reduce(row) or 1)
-    if not v[x]:
-        return None
-    u = kernel[:, x] // v[x]
+    v = kernel[y] // (np.gcd.reduce(kernel[y]) or 1)
+    u = kernel[:, x] // (v[x] or 1)
     if (np.multiply.outer(u, v) != kernel).any():
         return None
     return u[:, np.newaxis], v[np.newaxis]

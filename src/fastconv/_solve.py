@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import log2, prod
+from functools import cache
+from math import log2, prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# Products that take the direct sum some 100 us.
-SMALL = 1 << 22
+# Real products that take the direct sum some 50 us.
+SMALL = 1 << 21
 
 # A look at this many rows and columns tells how large the pixels are.
 SAMPLE = 32
@@ -82,20 +83,24 @@ class Fourier:
             direct.run(part, out[place][y0:y1, x0:x1], workers)
 
 
+def _square(a: Array) -> float:
+    """Sum of squares."""
+    values = a.astype(np.float64).ravel()
+    return float(values.dot(values))
+
+
 def _small_enough(problem: Problem) -> bool:
     """Whether sums of these integers should come out exact of a transform; a guess."""
     image, kernel = problem.image, problem.kernel
     few = (4,) * (image.ndim - 2) + (SAMPLE, SAMPLE)
-    sample = image[
-        tuple(slice(None, None, -(-n // m)) for n, m in zip(image.shape, few, strict=True))
-    ]
-    points = float(1 << 16)
-    norm = np.sqrt(2 * points * np.mean(np.square(sample, dtype=np.float64)))
-    norm *= np.sqrt(np.sum(np.square(kernel, dtype=np.float64)))
-    return bool(_plan.ERROR * log2(points) * _plan.ROUNDOFF["f64"] * norm < 0.25)
+    steps = [-(-n // m) for n, m in zip(image.shape, few, strict=True)]
+    sample = image[tuple(slice(None, None, step) for step in steps)]
+    points = 1 << 16
+    square = 2 * points * _square(sample) / sample.size * _square(kernel)
+    return _plan.ERROR * log2(points) * _plan.ROUNDOFF["f64"] * sqrt(square) < 0.25
 
 
-def facts(problem: Problem, rank_one: bool) -> _plan.Facts:
+def facts(problem: Problem, rank_one: bool, transformable: bool) -> _plan.Facts:
     """Return what a plan depends on."""
     image, kernel, dtype = problem.image, problem.kernel, problem.dtype
     return _plan.Facts(
@@ -106,39 +111,68 @@ def facts(problem: Problem, rank_one: bool) -> _plan.Facts:
         1 + (kernel.dtype.kind == "c"),
         dtype.char,
         word_of(dtype),
+        engine_for("direct", word_of(dtype)).BUILD["lanes"],
         rank_one,
-        all_finite(kernel) and (dtype.kind not in "iu" or _small_enough(problem)),
+        transformable,
     )
 
 
+def _transformable(problem: Problem) -> bool:
+    if problem.dtype.kind in "iu":
+        return _small_enough(problem)
+    return all_finite(problem.kernel)
+
+
+@cache
 def lanes() -> tuple[tuple[str, int], ...]:
     """Lanes of the transforms at the level in use."""
     return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in ("f32", "f64"))
 
 
 def choose(problem: Problem, method: str) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
-    """Choose an engine, and factorise the kernel where that is worth it."""
-    kernel, factors = problem.kernel, None
-    if method == "separable" or _rank_one.may_gain(*kernel.shape):
-        factors = _rank_one.factors(kernel)
-    if method == "separable" and factors is None:
-        raise ValueError("the kernel is not separable: its rank is not one")
-    return _plan.decide(facts(problem, factors is not None), method, lanes()), factors
+    """Choose an engine, and factorise the kernel if it is for that.
+
+    Facts about the data take time: all are taken for granted until the choice rests on one.
+    """
+    factors: tuple[Array, Array] | None = None
+    rank_one, looked = method == "separable" or _rank_one.may_gain(*problem.kernel.shape), False
+    transformable = True
+    while True:
+        plan = _plan.decide(facts(problem, rank_one, transformable), method, lanes())
+        if plan.engine == "separable" and factors is None:
+            factors = _rank_one.factors(problem.kernel)
+            if factors is not None:
+                return plan, factors
+            if method == "separable":
+                raise ValueError("the kernel is not separable: its rank is not one")
+            rank_one = False
+        elif plan.word and not looked:
+            looked, transformable = True, _transformable(problem)
+            if transformable:
+                return plan, None
+        else:
+            return plan, None
 
 
 def is_small(problem: Problem, method: str) -> bool:
     """Whether a plan would take longer than it could save."""
-    products = prod(problem.image.shape[:-2]) * prod(problem.shape) * problem.kernel.size
+    image, kernel = problem.image, problem.kernel
+    products = prod(image.shape[:-2]) * prod(problem.shape) * kernel.size
+    products *= (1 + (image.dtype.kind == "c")) * (1 + (kernel.dtype.kind == "c"))
     return products < SMALL and method in ("auto", "fast")
 
 
 def plan_of(problem: Problem, method: str) -> _plan.Plan:
-    """Tell what `engine` chooses."""
-    if not is_small(problem, method):
-        return choose(problem, method)[0]
-    plan = _plan.decide(facts(problem, False), "direct", lanes())
-    why = "the problem is too small to look for anything faster"
-    return plan._replace(others=tuple((name, why) for name in _plan.ENGINES[method][1:]))
+    """Tell what `engine` chooses, and all that speaks against the others."""
+    if is_small(problem, method):
+        plan = _plan.decide(facts(problem, False, False), "direct", lanes())
+        why = "the problem is too small to look for anything faster"
+        return plan._replace(others=tuple((name, why) for name in _plan.ENGINES[method][1:]))
+    choose(problem, method)  # refuses what it must
+    may_gain = method == "separable" or _rank_one.may_gain(*problem.kernel.shape)
+    rank_one = may_gain and _rank_one.factors(problem.kernel) is not None
+    known = facts(problem, rank_one, _transformable(problem))
+    return _plan.decide(known, method, lanes())
 
 
 def engine(problem: Problem, method: str, workers: int) -> Engine:
