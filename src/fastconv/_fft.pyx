@@ -44,7 +44,7 @@ from fastconv._butterflies cimport LANES, MAX_RADIX, PAIR, load, splat, store, v
 from fastconv._lines cimport (
     Line, final_pass, first_pass, forward, frequency, inverse, middle_pass, radices, root,
 )
-from fastconv._tiles cimport Axis, fill_tables, n_after, n_before, source
+from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, source
 
 cdef extern from "_simd.h":
     const char* LEVEL
@@ -52,6 +52,7 @@ cdef extern from "_simd.h":
 
 cdef extern from "_memory.h":
     void* scratch(size_t) nogil
+    void give_back(void*) nogil
 
 cdef extern from "_transpose.h":
     void transpose(vec*) noexcept nogil
@@ -125,7 +126,7 @@ cdef class Memory:
         self.words = <real*>aligned(self.block)
 
     def __dealloc__(self):
-        free(self.block)
+        give_back(self.block)
 
 
 cdef struct Grid:
@@ -790,6 +791,28 @@ cdef void solve_tile_together(
 
 # --- from Python ---------------------------------------------------------------------------------
 
+# Norms of kernels that are taken as they are.
+cdef double LEAST_NORM = 2.0 ** -30
+cdef double MOST_NORM = 2.0 ** 30
+
+
+cdef double sum_of_squares(const double* w, Py_ssize_t n) noexcept nogil:
+    """In eight sums, for one would wait for itself."""
+    cdef double[8] sums
+    cdef double total = 0
+    cdef Py_ssize_t i, j, whole = n - n % 8
+    for j in range(8):
+        sums[j] = 0
+    for i in range(0, whole, 8):
+        for j in range(8):
+            sums[j] += w[i + j] * w[i + j]
+    for i in range(whole, n):
+        total += w[i] * w[i]
+    for j in range(8):
+        total += sums[j]
+    return total
+
+
 cdef class Spectrum:
     """A kernel, transformed for tiles of one size. Immutable.
 
@@ -821,7 +844,7 @@ cdef class Spectrum:
         cdef Job* job = &self.job
         cdef double* w
         cdef Py_ssize_t i, n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
-        cdef double most = 0, square = 0
+        cdef double most = 0, square = 0, tap
         memset(job, 0, sizeof(Job))
         self.tables = tables_of((height, width, line, folded))
         job.grid = self.tables.grid
@@ -833,59 +856,51 @@ cdef class Spectrum:
         w = <double*>aligned(self.taps_memory)
         memcpy(w, &taps[0, 0, 0], n_taps * sizeof(double))
         job.taps = w
-        for i in range(n_taps):
-            most = max(most, fabs(w[i]))
-        if most > 0:
-            # To about one, so that no product leaves the range; where it need not be, it is not.
-            frexp(most, &job.kernel_exponent)
-            job.kernel_exponent = -job.kernel_exponent
-            if -30 <= job.kernel_exponent <= 30:
-                job.kernel_exponent = 0
-        for i in range(n_taps):
-            square += scalbn(w[i], job.kernel_exponent) ** 2
-        self.norm = sqrt(square)
+        self.norm = sqrt(sum_of_squares(w, n_taps))
+        if not LEAST_NORM < self.norm < MOST_NORM:
+            for i in range(n_taps):
+                most = max(most, fabs(w[i]))
+            if most > 0:
+                # To about one, so that no product leaves the range.
+                frexp(most, &job.kernel_exponent)
+                job.kernel_exponent = -job.kernel_exponent
+                for i in range(n_taps):
+                    tap = scalbn(w[i], job.kernel_exponent)
+                    square += tap * tap
+                self.norm = sqrt(square)
         self.memory = allocate(2.0 * height * width * sizeof(real))
         job.spectrum = <real*>aligned(self.memory)
         self.fill(<real*>job.spectrum, workers)
 
     def __dealloc__(self):
-        free(self.memory)
-        free(self.taps_memory)
+        give_back(self.memory)
+        give_back(self.taps_memory)
 
     cdef int fill(self, real* spectrum, int workers) except -1:
         """Transform of the reversed kernel, conj(DFT(conj(W))), over the number of points."""
         cdef Job* job = &self.job
         cdef Grid* grid = &job.grid
-        cdef Py_ssize_t i, j, y, x, width = grid.row.n
-        cdef int p, half
-        cdef const double* w = job.taps
-        cdef double tap
+        cdef Py_ssize_t width = grid.row.n
         cdef real factor = <real>(1.0 / (<double>grid.n * width))
-        cdef size_t cells_size = whole_lines(<double>PARTS * grid.n * width * sizeof(real))
         cdef size_t tile_size = whole_lines(<double>grid.n * job.pitch * sizeof(real))
         cdef int n_threads = 1 if grid.n * width < SMALL_TILE else workers
-        cdef char* arena = allocate(<double>cells_size + tile_size)
-        cdef real* cells = <real*>aligned(arena)
-        cdef real* tile = <real*>(<char*>cells + cells_size)
+        cdef Py_ssize_t pitch = PARTS * grid.radix * width
+        cdef char* arena = allocate(<double>tile_size + <double>n_threads * pitch * sizeof(real))
+        cdef real* tile = <real*>aligned(arena)
+        cdef real* rows = <real*>(<char*>tile + tile_size)
+        cdef Py_ssize_t y
         with nogil:
-            memset(cells, 0, cells_size)
-            for p in range(job.taps_parts):
-                for i in range(job.kh):
-                    for j in range(job.kw):
-                        y, x = (j // width, j % width) if grid.line else (i, j)
-                        half = p
-                        if grid.folded:
-                            half, y = y // grid.n, y % grid.n
-                        tap = -w[0] if p else w[0]
-                        cells[(half * grid.n + y) * width + x] = <real>scalbn(
-                            tap, job.kernel_exponent,
-                        )
-                        w += 1
-            for y in prange(grid.m, num_threads=n_threads, schedule="static"):
-                spread_kernel(job, cells, tile, y)
-            for y in prange(grid.radix, num_threads=n_threads, schedule="dynamic"):
-                spectrum_of_block(job, tile, y, spectrum, factor)
-        free(arena)
+            if n_threads == 1:
+                for y in range(grid.m):
+                    spread_kernel(job, tile, y, rows)
+                for y in range(grid.radix):
+                    spectrum_of_block(job, tile, y, spectrum, factor)
+            else:
+                for y in prange(grid.m, num_threads=n_threads, schedule="static"):
+                    spread_kernel(job, tile, y, rows + threadid() * pitch)
+                for y in prange(grid.radix, num_threads=n_threads, schedule="dynamic"):
+                    spectrum_of_block(job, tile, y, spectrum, factor)
+            give_back(arena)
         return 0
 
     def run(
@@ -937,15 +952,40 @@ cdef class Spectrum:
             PyBuffer_Release(&image_view)
 
 
+cdef void kernel_row(const Job* job, Py_ssize_t row, int part, real* to) noexcept nogil:
+    """A row of the kernel's tile, conjugated."""
+    cdef Py_ssize_t width = job.grid.row.n, first, count = job.kw, i
+    cdef const double* w = job.taps
+    cdef double tap
+    row = row_of(job, row, part)
+    part = part_of(job, part)
+    if job.grid.line:
+        first = row * width
+        count = min(job.kw - first, width)
+    else:
+        first = row * job.kw
+        if row >= job.kh:
+            count = 0
+    if part >= job.taps_parts:
+        count = 0
+    w += part * job.kh * job.kw + first
+    for i in range(count):
+        tap = -w[i] if part else w[i]
+        to[i] = <real>(tap if job.kernel_exponent == 0 else scalbn(tap, job.kernel_exponent))
+    for i in range(max(count, 0), width):
+        to[i] = 0
+
+
 cdef void spread_kernel(
-    const Job* job, const real* cells, real* tile, Py_ssize_t y,
+    const Job* job, real* tile, Py_ssize_t y, real* buffer,
 ) noexcept nogil:
     cdef const Grid* grid = &job.grid
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
     for p in range(PARTS):
         for q in range(r):
-            src[p * r + q] = cells + (p * grid.n + y + q * grid.m) * grid.row.n
+            kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
+            src[p * r + q] = buffer + (p * r + q) * grid.row.n
     first_pass(
         src, tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
         grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
@@ -987,6 +1027,17 @@ cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept
         to[k] = p
 
 
+cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexcept nogil:
+    """How many tiles of so many points an axis takes.
+
+    A tile that wraps around is right where what it wraps onto is zero on both sides.
+    """
+    cdef Py_ssize_t slack = min(n_before(a), n_after(a)) if zeros else 0
+    if points >= a.k and a.m + a.k - 1 - slack <= points:
+        return 1
+    return (a.m + points - a.k) // (points - a.k + 1)
+
+
 cdef enum:
     SMALL_TILE = 1 << 14        # points that are not worth a second thread
 
@@ -997,12 +1048,12 @@ cdef solve(
 ):
     cdef Grid* grid = &job.grid
     cdef int y = image.ndim - 2, x = image.ndim - 1, axis
-    cdef Py_ssize_t size = sizeof(real), n_images = 1, most, t, n_tables, lines_pitch
+    cdef Py_ssize_t size = sizeof(real), n_images = 1, t, n_tables, lines_pitch
     cdef Py_ssize_t height = grid.n * 2 if grid.folded else grid.n
     cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size, lines_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
     cdef int n_threads = workers, n_works
-    cdef bint together
+    cdef bint together, zeros
     cdef char* arena
     cdef char* memory
     cdef Work* works
@@ -1016,14 +1067,13 @@ cdef solve(
     job.in_place = job.image_pixel == size and job.type.size == size
     job.out_in_place = job.out_pixel == size and job.type.size == size and not job.out_row % size
     # All tiles have as many outputs, but for one row or column.
+    zeros = boundary == FILL and job.fill[0] == 0 and job.fill[1] == 0
     if grid.line:
         job.n_ty = job.y.m
-        most = height * grid.row.n - job.kw + 1
+        job.n_tx = tiles_along(&job.x, height * grid.row.n, zeros)
     else:
-        most = height - job.kh + 1
-        job.n_ty = (job.y.m + most - 1) // most
-        most = grid.row.n - job.kw + 1
-    job.n_tx = (job.x.m + most - 1) // most
+        job.n_ty = tiles_along(&job.y, height, zeros)
+        job.n_tx = tiles_along(&job.x, grid.row.n, zeros)
     job.n_tiles = n_images * job.n_ty * job.n_tx
     if grid.n * grid.row.n * job.n_tiles < 2 * SMALL_TILE:
         n_threads = 1
@@ -1082,7 +1132,7 @@ cdef solve(
         else:
             for t in prange(job.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
                 solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)
-        free(arena)
+        give_back(arena)
     return [
         (
             t // (job.n_ty * job.n_tx),

@@ -46,6 +46,7 @@ class Facts(NamedTuple):
 
     outputs: tuple[int, int]
     taps: tuple[int, int]
+    slack: tuple[int, int]  # zeros that lie at both ends of what the outputs are made of
     images: int
     image_parts: int
     kernel_parts: int
@@ -81,33 +82,41 @@ def lengths(lanes: int) -> Lengths:
     return np.array(sorted(n for n in found if n <= MAX_LENGTH))
 
 
-def _axis(outputs: int, taps: int, n: Lengths, points: int) -> tuple[Lengths, Lengths]:
+def _tiles(outputs: int, taps: int, slack: int, inputs: Lengths) -> Lengths:
+    """How many tiles of so many inputs an axis takes: `tiles_along` in _fft.pyx."""
+    several = -(-outputs // (inputs - taps + 1))
+    return np.where(inputs >= outputs + taps - 1 - slack, 1, several)
+
+
+def _axis(outputs: int, taps: int, slack: int, n: Lengths, points: int) -> tuple[Lengths, Lengths]:
     """Lengths worth a look along an axis, and how many tiles each needs.
 
     A length has `points` inputs for each of its points.
     """
     n = n[points * n >= taps]
     # The first that needs no second tile is the last of interest.
-    n = n[: np.searchsorted(points * n, outputs + taps - 1) + 1]
-    return n, -(-outputs // (points * n - taps + 1))
+    n = n[: np.searchsorted(points * n, outputs + taps - 1 - slack) + 1]
+    return n, _tiles(outputs, taps, slack, points * n)
 
 
 def tile(facts: Facts, word: str, lanes: int) -> tuple[float, int, int, bool] | None:
     """Time and tile of the cheapest transform: (seconds, height, width, line)."""
-    (m_y, m_x), (kh, kw) = facts.outputs, facts.taps
+    (m_y, m_x), (kh, kw), (slack_y, slack_x) = facts.outputs, facts.taps, facts.slack
     n = lengths(lanes)
     # Real tiles are folded: twice as high, or as long, as their transform.
     points = 2 if facts.image_parts == facts.kernel_parts == 1 else 1
     line = kh == 1 or kw == 1
     if line:
-        rows, outputs, taps = (m_y, m_x, kw) if kh == 1 else (m_x, m_y, kh)
+        rows, outputs, taps, slack = (m_y, m_x, kw, slack_x)
+        if kh > 1:
+            rows, outputs, taps, slack = (m_x, m_y, kh, slack_y)
         height, width = (axis.ravel() for axis in np.meshgrid(n, n, indexing="ij"))
         sensible = (height <= width) & (width <= 8 * height) & (points * height * width >= taps)
         height, width = height[sensible], width[sensible]
-        tiles = rows * -(-outputs // (points * height * width - taps + 1))
+        tiles = rows * _tiles(outputs, taps, slack, points * height * width)
     else:
-        y, n_y = _axis(m_y, kh, n, points)
-        x, n_x = _axis(m_x, kw, n, 1)
+        y, n_y = _axis(m_y, kh, slack_y, n, points)
+        x, n_x = _axis(m_x, kw, slack_x, n, 1)
         height, width = (axis.ravel() for axis in np.meshgrid(y, x, indexing="ij"))
         tiles = np.multiply.outer(n_y, n_x).ravel()
     if not tiles.size:

@@ -11,7 +11,7 @@ import numpy as np
 from fastconv import _plan, _rank_one
 from fastconv._dispatch import engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._problem import Problem, all_finite, check_out
+from fastconv._problem import FILL, Problem, all_finite, check_out
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -100,12 +100,26 @@ def _small_enough(problem: Problem) -> bool:
     return _plan.ERROR * log2(points) * _plan.ROUNDOFF["f64"] * sqrt(square) < 0.25
 
 
+def _slack(problem: Problem) -> tuple[int, int]:
+    """Zeros at both ends of each axis of what the outputs are made of."""
+    if problem.boundary != FILL or problem.fill is not None:
+        return 0, 0
+    starts = problem.start_y, problem.start_x
+    sizes = problem.image.shape[-2:], problem.shape, problem.kernel.shape
+    y, x = (
+        max(0, min(-start, start + m + k - 1 - n))
+        for start, n, m, k in zip(starts, *sizes, strict=True)
+    )
+    return y, x
+
+
 def facts(problem: Problem, rank_one: bool, transformable: bool) -> _plan.Facts:
     """Return what a plan depends on."""
     image, kernel, dtype = problem.image, problem.kernel, problem.dtype
     return _plan.Facts(
         problem.shape,
         kernel.shape,
+        _slack(problem),
         prod(image.shape[:-2]),
         1 + (image.dtype.kind == "c"),
         1 + (kernel.dtype.kind == "c"),
