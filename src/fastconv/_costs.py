@@ -39,6 +39,10 @@ TRANSFORM_CALL = 35e-6
 ROW = 12
 """Points of a tile's row that take as long as having the row at all."""
 
+L1_BYTES = 1 << 15
+SPILL = 1.2
+"""Times as long, if rows do not fit the first cache."""
+
 COMPLEX = 0.5
 """Nanoseconds that a complex output takes besides."""
 
@@ -117,11 +121,15 @@ def separable(word: str, outputs: float, kh: int, kw: int, planes: int) -> float
     return CALL + 1e-9 * outputs * each
 
 
-def transform(word: str, height: Array, width: Array, line: bool) -> Array:
+def transform(word: str, lanes: int, height: Array, width: Array, line: bool) -> Array:
     """Seconds of transforms of these sizes, there and back."""
     points = height * width
+    side = np.sqrt(points)
     each = np.interp(np.log2(points), np.log2(POINTS), current().transform[word])
-    # What is measured are squares; the narrower a tile, the more rows for as many points.
-    each = each * (1 + ROW / width) / (1 + ROW / np.sqrt(points))
+    # What is measured are squares. The narrower a tile, the more rows for as many points; the wider
+    # it is, the less of its rows fits the first cache, where as many lie as there are lanes.
+    each = each * (1 + ROW / width) / (1 + ROW / side)
+    most = L1_BYTES / (2 * lanes * int(word[1:]) // 8)
+    each = each * np.where(width > most, SPILL, 1) / np.where(side > most, SPILL, 1)
     seconds: Array = 1e-9 * points * (np.log2(points) + 2 * line) * each
     return seconds

@@ -55,6 +55,7 @@ class Facts(NamedTuple):
     lanes: int  # of that engine
     rank_one: bool
     transformable: bool  # finite operands, and integers small enough to come out exact
+    once: bool  # the kernel is transformed for this call alone
 
 
 class Plan(NamedTuple):
@@ -122,7 +123,8 @@ def tile(facts: Facts, word: str, lanes: int) -> tuple[float, int, int, bool] | 
     if not tiles.size:
         return None
     # The kernel's own transform goes one way only.
-    seconds = _costs.transform(word, height, width, line) * (tiles * facts.images + 0.5)
+    transforms = tiles * facts.images + 0.5 * facts.once
+    seconds = _costs.transform(word, lanes, height, width, line) * transforms
     best = int(np.argmin(seconds))
     total = _costs.TRANSFORM_CALL + float(seconds[best])
     if facts.image_parts + facts.kernel_parts > 2:

@@ -113,7 +113,7 @@ def _slack(problem: Problem) -> tuple[int, int]:
     return y, x
 
 
-def facts(problem: Problem, rank_one: bool, transformable: bool) -> _plan.Facts:
+def facts(problem: Problem, rank_one: bool, transformable: bool, once: bool = True) -> _plan.Facts:
     """Return what a plan depends on."""
     image, kernel, dtype = problem.image, problem.kernel, problem.dtype
     return _plan.Facts(
@@ -128,6 +128,7 @@ def facts(problem: Problem, rank_one: bool, transformable: bool) -> _plan.Facts:
         engine_for("direct", word_of(dtype)).BUILD["lanes"],
         rank_one,
         transformable,
+        once,
     )
 
 
@@ -143,7 +144,9 @@ def lanes() -> tuple[tuple[str, int], ...]:
     return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in ("f32", "f64"))
 
 
-def choose(problem: Problem, method: str) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
+def choose(
+    problem: Problem, method: str, once: bool = True
+) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
     """Choose an engine, and factorise the kernel if it is for that.
 
     Facts about the data take time: all are taken for granted until the choice rests on one.
@@ -152,7 +155,8 @@ def choose(problem: Problem, method: str) -> tuple[_plan.Plan, tuple[Array, Arra
     rank_one, looked = method == "separable" or _rank_one.may_gain(*problem.kernel.shape), False
     transformable = True
     while True:
-        plan = _plan.decide(facts(problem, rank_one, transformable), method, lanes())
+        known = facts(problem, rank_one, transformable, once)
+        plan = _plan.decide(known, method, lanes())
         if plan.engine == "separable" and factors is None:
             factors = _rank_one.factors(problem.kernel)
             if factors is not None:
@@ -176,7 +180,7 @@ def is_small(problem: Problem, method: str) -> bool:
     return products < SMALL and method in ("auto", "fast")
 
 
-def plan_of(problem: Problem, method: str) -> _plan.Plan:
+def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
     """Tell what `engine` chooses, and all that speaks against the others."""
     if is_small(problem, method):
         plan = _plan.decide(facts(problem, False, False), "direct", lanes())
@@ -185,15 +189,15 @@ def plan_of(problem: Problem, method: str) -> _plan.Plan:
     choose(problem, method)  # refuses what it must
     may_gain = method == "separable" or _rank_one.may_gain(*problem.kernel.shape)
     rank_one = may_gain and _rank_one.factors(problem.kernel) is not None
-    known = facts(problem, rank_one, _transformable(problem))
+    known = facts(problem, rank_one, _transformable(problem), once)
     return _plan.decide(known, method, lanes())
 
 
-def engine(problem: Problem, method: str, workers: int) -> Engine:
+def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
     if method == "direct" or is_small(problem, method):
         return Direct(_plan.Plan("direct"))
-    plan, factors = choose(problem, method)
+    plan, factors = choose(problem, method, once)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)
     if plan.word:

@@ -181,10 +181,10 @@ def explain(
     return _explained(problem, method, resolve(workers))
 
 
-def _explained(problem: Problem, method: str, threads: int) -> Explanation:
+def _explained(problem: Problem, method: str, threads: int, once: bool = True) -> Explanation:
     if not (problem.kernel.size and 0 not in problem.shape):
         return Explanation(problem, _plan.Plan("direct"), threads)
-    return Explanation(problem, _solve.plan_of(problem, method), threads)
+    return Explanation(problem, _solve.plan_of(problem, method, once), threads)
 
 
 def _check_method(method: str) -> None:
@@ -196,8 +196,10 @@ class plan:  # noqa: N801 - called like a function, as set_workers
     """
     A kernel made ready for images of one shape and dtype: chosen, packed and transformed once.
 
-    Calling the plan with an image does only the image's work, and gives the same bits as
-    `convolve2d` or `correlate2d`. A plan is immutable: threads may share it. It can be pickled.
+    Calling the plan with an image does only the image's work. The result keeps the promises of
+    `convolve2d` and `correlate2d`; it may differ from theirs in the last bits, because tiles that
+    are not worth the kernel's transform for one image may be for many. A plan is immutable: threads
+    may share it. It can be pickled.
 
     Parameters
     ----------
@@ -267,12 +269,12 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         problem = self._prepare(image)
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype
-        self.explanation = _explained(problem, method, threads)
+        self.explanation = _explained(problem, method, threads, once=False)
         # An image that is smaller than the kernel becomes the kernel: nothing is ready then.
         self._ready: tuple[Problem, _solve.Engine] | None = None
         swapped = problem.kernel.shape != self._arguments[0].shape
         if problem.kernel.size and 0 not in problem.shape and not swapped:
-            self._ready = problem, _solve.engine(problem, method, threads)
+            self._ready = problem, _solve.engine(problem, method, threads, once=False)
 
     def _prepare(self, image: Array) -> Problem:
         kernel, mode, boundary, fillvalue, _, correlate = self._arguments
