@@ -73,6 +73,7 @@ BUILD = {
     "word": NAME.decode(),
     "itemsize": sizeof(elem),
     "lanes": LANES,
+    "rounded_twiddles": sizeof(long double) > sizeof(real),    # from more digits than they keep
 }
 
 ctypedef const real* source_row
@@ -265,6 +266,12 @@ cdef class Tables:
             twist = twist_table(grid)
             grid.twist = twist.words
             self.owners.append(twist)
+
+
+def passes(Py_ssize_t height, Py_ssize_t width):
+    """Radices of the passes that a tile goes through: blocks, columns, rows."""
+    r = outer_radix(height, width * 2 * <Py_ssize_t>sizeof(real))
+    return r, radices(height // r), radices(width)
 
 
 # Tables are the same for all kernels. Two threads may both make one; either will do.

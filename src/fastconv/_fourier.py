@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv._dispatch import engine_for
-from fastconv._plan import ERROR, ROUNDOFF
+from fastconv._error import ROUNDOFF, error
 
 if TYPE_CHECKING:
     from fastconv._plan import Plan
@@ -57,7 +56,7 @@ class Transformed:
         spectrum = engine_for("fft", plan.word).Spectrum
         folded = len(taps) == 1 and problem.image.dtype.kind != "c"
         self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, folded, workers)
-        self.error = ERROR * log2(plan.height * plan.width) * ROUNDOFF[plan.word]
+        self.error = error(plan.word, plan.height, plan.width, plan.line, folded)
         self.least = least(plan, problem)
 
     def run(self, problem: Problem, out: Array, workers: int) -> list[Rectangle]:

@@ -32,11 +32,6 @@ ENGINES = {
 }
 """What each method may choose from. 'fast' is what scipy's `convolve` means by 'auto'."""
 
-ROUNDOFF = {"f32": 2.0**-24, "f64": 2.0**-53}
-
-ERROR = 16.0
-"""C of |error| <= C log2(N) u |tile| |kernel|, for N points: docs/accuracy.md derives it."""
-
 # Longest transform along an axis. Beyond it tiles are cut, whatever the kernel.
 MAX_LENGTH = 1 << 15
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from math import log2, prod, sqrt
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastconv import _plan, _rank_one
+from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import engine_for, run, word_of
 from fastconv._fourier import Transformed
 from fastconv._problem import FILL, Problem, all_finite, check_out
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Real products that take the direct sum some 50 us.
 SMALL = 1 << 21
+
+# Of a typical tile.
+POINTS = 1 << 14
 
 # A look at this many rows and columns tells how large the pixels are.
 SAMPLE = 32
@@ -95,9 +98,8 @@ def _small_enough(problem: Problem) -> bool:
     few = (4,) * (image.ndim - 2) + (SAMPLE, SAMPLE)
     steps = [-(-n // m) for n, m in zip(image.shape, few, strict=True)]
     sample = image[tuple(slice(None, None, step) for step in steps)]
-    points = 1 << 16
-    square = 2 * points * _square(sample) / sample.size * _square(kernel)
-    return _plan.ERROR * log2(points) * _plan.ROUNDOFF["f64"] * sqrt(square) < 0.25
+    square = 2 * POINTS * _square(sample) / sample.size * _square(kernel)
+    return _error.guess(POINTS) * sqrt(square) < 0.25
 
 
 def _slack(problem: Problem) -> tuple[int, int]:

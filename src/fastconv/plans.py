@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from math import log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv import _plan, _solve
+from fastconv._error import growth
 from fastconv._problem import Problem, check_out, prepare
 from fastconv._workers import resolve
 
@@ -80,7 +80,7 @@ class Explanation:
             return f"exact, modulo 2**{8 * problem.dtype.itemsize}"
         if self.engine == "fft" and self.tile is not None:
             u = "2**-24" if self._word == "f32" else "2**-53"
-            constant = _plan.ERROR * log2(self.tile[0] * self.tile[1])
+            constant = growth(self._word, *self.tile, self._line, self._points == 2)
             return f"|error| <= {constant:.0f} * {u} * |tile| |kernel|, in Euclidean norms"
         both = problem.image.dtype.kind == problem.kernel.dtype.kind == "c"
         n = problem.kernel.size * (1 + both)
