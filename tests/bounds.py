@@ -186,8 +186,7 @@ class Tiles:
             image[...] = self.fill
         image[:-1, :-1] = self.image
         sources = [
-            [source(p, n, self.boundary) for p in axis]
-            for axis, n in ((down, n_y), (across, n_x))
+            [source(p, n, self.boundary) for p in axis] for axis, n in ((down, n_y), (across, n_x))
         ]
         return image[np.ix_(*sources)]
 

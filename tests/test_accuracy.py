@@ -7,7 +7,15 @@ The bound, and how it is measured, are in `bounds`.
 import numpy as np
 import pytest
 from bounds import check
-from cases import BOUNDARIES, CALLS, floats
+from cases import (
+    ADVERSARIES,
+    BOUNDARIES,
+    CALLS,
+    always_rounding_up,
+    cancelling,
+    floats,
+    spread,
+)
 
 import fastconv
 
@@ -25,43 +33,6 @@ def test_random_data_of_every_size_stay_within_the_bound(dtype, heights, record_
             x, k = floats(rng, (height, width), dtype), floats(rng, kernel_shape, dtype)
             ratio = check(function, x, k, mode, boundary, floats(rng, (), dtype))
             record_ratio(f"{np.dtype(dtype)}, random, all sizes", ratio)
-
-
-def spread(rng, shape, dtype, exponents):
-    """Normal numbers times powers of two with exponents from the range given."""
-    array = floats(rng, shape, dtype)
-    array.real = np.ldexp(array.real, rng.integers(*exponents, shape))
-    if array.dtype.kind == "c":
-        array.imag = np.ldexp(array.imag, rng.integers(*exponents, shape))
-    return array
-
-
-def mixed_scales(rng, shape, dtype):
-    """Products from far below one to far above: 10**-300 to 10**300 for float64."""
-    reach = min(500, int(0.48 * np.finfo(dtype).maxexp))
-    return spread(rng, shape, dtype, (-reach, reach))
-
-
-def underflowing(rng, shape, dtype):
-    """Numbers whose products are about the smallest there are."""
-    half = int(np.finfo(dtype).minexp) // 2
-    return spread(rng, shape, dtype, (half - 12, half + 4))
-
-
-def cancelling(rng, shape, dtype):
-    """Large numbers that cancel but for their last bits."""
-    array = floats(rng, shape, dtype) * np.finfo(dtype).eps.astype(dtype)
-    sign = (-1) ** np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
-    return (array + sign.astype(dtype)).astype(dtype)
-
-
-def always_rounding_up(rng, shape, dtype):
-    """Squares of these are just above a tie: every rounding goes the same way."""
-    eps = np.finfo(dtype).eps.astype(dtype)
-    return (np.ones(shape, dtype) + eps * rng.integers(1, 4, shape).astype(dtype)).astype(dtype)
-
-
-ADVERSARIES = (mixed_scales, underflowing, cancelling, always_rounding_up)
 
 
 @pytest.mark.parametrize("dtype", WITH_COMPLEX)
