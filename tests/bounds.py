@@ -18,7 +18,7 @@ of two, so errors are computed in integers: no rounding.
 
 import math
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from oracle import complex_sum, real_sum, source, swaps
@@ -135,7 +135,7 @@ def transformed(problem, plan, workers=1):
 def shares(m, parts):
     """Nearly equal parts of an axis."""
     seams = [i * (m // parts) + min(i, m % parts) for i in range(parts + 1)]
-    return list(zip(seams[:-1], seams[1:], strict=True))
+    return list(pairwise(seams))
 
 
 def scaled(array):
@@ -222,11 +222,12 @@ def squared_errors(y, planes, power):
     total = 0
     unit = power
     parts = [y.real, y.imag][: len(planes)]
-    if all(exact.dtype == np.int64 for exact, _ in planes):
+    few_digits = all(exact.dtype == np.int64 and abs(exact).max() < 2**53 for exact, _ in planes)
+    if few_digits and power + 2 * info.nmant < smallest:
         for part, (exact, _) in zip(parts, planes, strict=True):
-            assert abs(exact).max() < 2**53
             total = total + (np.ldexp(part.astype(np.float64), power) - exact) ** 2
         return total, unit
+    planes = [[part.astype(object) for part in plane] for plane in planes]
     counts = [abs(2 * exact) <= int(info.max) << power for exact, _ in planes]
     counts = [each.astype(bool) for each in counts]
     for part, its in zip(parts, counts, strict=True):

@@ -120,12 +120,6 @@ def test_sizes_that_there_is_no_transform_for_are_refused():
                 spectrum(taps, height, width, False, True, 1)
 
 
-def test_a_tile_larger_than_any_memory_is_a_memory_error():
-    spectrum = engine_for("fft", "f64").Spectrum
-    with pytest.raises(MemoryError):
-        spectrum(np.ones((1, 3, 3)), 1 << 30, 1 << 30, False, True, 1)
-
-
 # --- every call ----------------------------------------------------------------------------------
 
 # Image, kernel: one tile and many, kernels as large as a tile, larger than the image, and larger
@@ -304,28 +298,22 @@ def test_a_kernel_of_zeros_gives_zeros(pair):
     assert not y.any()
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_parts_that_are_missing_are_zeros(pair):
+@pytest.mark.parametrize("dtype", "FD")
+@pytest.mark.parametrize("method", ["direct", "separable", "certified", "fft"])
+def test_parts_that_are_missing_are_zeros(method, dtype):
     """A complex result whose imaginary part is nowhere is real; `out` is written all the same."""
     rng = np.random.default_rng(11)
-    if pair in ("ff", "dd"):
-        pair = pair[0] + pair[1].upper()
-    x, k = floats(rng, (50, 60), pair[0]), floats(rng, (5, 4), pair[1])
-    dtype = np.result_type(x, k)
-    for image, kernel in ((x.real, k.real), (x.real, k), (x, k.real)):
-        image, kernel = image.astype(dtype), kernel.astype(dtype)
-        for method in ("fft", "certified", "separable"):
-            if method == "certified" and dtype == "D":
-                continue
-            if method == "separable":
-                kernel = np.multiply.outer(kernel[:, 0], kernel[0].real).astype(dtype)
-                kernel = kernel.real.astype(dtype)
-            out = np.full((54, 63), 7 + 7j, dtype)
-            fastconv.convolve2d(image, kernel, method=method, out=out)
-            expected = fastconv.convolve2d(image, kernel, method="direct")
-            np.testing.assert_allclose(out, expected, rtol=0, atol=1e-4)
-            if not (image.imag.any() or kernel.imag.any()):
-                assert not out.imag.any()
+    image, kernel = floats(rng, (50, 60), dtype), np.ones((5, 4), dtype) / 3
+    for of_image, of_kernel in ((1, 1), (1, 1j), (1j, 1), (1j, 1j)):
+        x, k = (image.real * of_image).astype(dtype), (kernel * of_kernel).astype(dtype)
+        if method == "separable" and k.imag.any():
+            continue
+        for out in (None, np.full((54, 63), 7 + 7j, dtype)):
+            y = fastconv.convolve2d(x, k, method=method, out=out)
+            expected = fastconv.convolve2d(x.astype("D"), k.astype("D"), method="direct")
+            np.testing.assert_allclose(y, expected, rtol=0, atol=1e-4 if dtype == "F" else 1e-13)
+            if of_image == of_kernel == 1:
+                assert not y.imag.any()
 
 
 # --- the bound as it is promised -----------------------------------------------------------------
