@@ -73,6 +73,43 @@ def floats(rng, shape, dtype):
     return array
 
 
+def spread(rng, shape, dtype, exponents):
+    """Normal numbers times powers of two with exponents from the range given."""
+    array = floats(rng, shape, dtype)
+    array.real = np.ldexp(array.real, rng.integers(*exponents, shape))
+    if array.dtype.kind == "c":
+        array.imag = np.ldexp(array.imag, rng.integers(*exponents, shape))
+    return array
+
+
+def mixed_scales(rng, shape, dtype):
+    """Products from far below one to far above: 10**-300 to 10**300 for float64."""
+    reach = min(500, int(0.48 * np.finfo(dtype).maxexp))
+    return spread(rng, shape, dtype, (-reach, reach))
+
+
+def underflowing(rng, shape, dtype):
+    """Numbers whose products are about the smallest there are."""
+    half = int(np.finfo(dtype).minexp) // 2
+    return spread(rng, shape, dtype, (half - 12, half + 4))
+
+
+def cancelling(rng, shape, dtype):
+    """Large numbers that cancel but for their last bits."""
+    array = floats(rng, shape, dtype) * np.finfo(dtype).eps.astype(dtype)
+    sign = (-1) ** np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
+    return (array + sign.astype(dtype)).astype(dtype)
+
+
+def always_rounding_up(rng, shape, dtype):
+    """Squares of these are just above a tie: every rounding goes the same way."""
+    eps = np.finfo(dtype).eps.astype(dtype)
+    return (np.ones(shape, dtype) + eps * rng.integers(1, 4, shape).astype(dtype)).astype(dtype)
+
+
+ADVERSARIES = (mixed_scales, underflowing, cancelling, always_rounding_up)
+
+
 def numbers(rng, shape, dtype):
     """Numbers that show the order of the sums, if the dtype is one that can."""
     return (whole_numbers if np.dtype(dtype).kind in "iu" else floats)(rng, shape, dtype)

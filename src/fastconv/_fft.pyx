@@ -311,6 +311,7 @@ cdef struct Job:
     Py_ssize_t out_row
     Py_ssize_t out_pixel
     const pixel_type* type
+    bint native                 # it is the word's
     bint in_place               # pixels are packed words: rows are read where they are
     bint out_in_place           # and written
     int image_parts
@@ -389,9 +390,12 @@ cdef const real* input_row(
         return job.zeros
     s = source(&job.y, y)
     src = job.images[work.image] + s * job.image_row + part * job.type.size
-    if s >= 0 and job.in_place and p >= 0 and p + width <= job.x.n and work.exponent == 0:
-        # What lies beyond the input reaches no output that is wanted.
-        return <const real*>(src + p * job.image_pixel)
+    if s >= 0 and p >= 0 and p + width <= job.x.n:
+        # What lies beyond the input reaches no output that is wanted, but their last bits: it is
+        # read whether the row is copied or not.
+        if job.in_place and work.exponent == 0:
+            return <const real*>(src + p * job.image_pixel)
+        end = p + width
     end = min(end, p + width)
     while p < end:
         n = 1
@@ -943,6 +947,7 @@ cdef class Spectrum:
         for i in range(N_PIXEL_TYPES):
             if name == PIXEL_TYPES[i].name:
                 job.type = &PIXEL_TYPES[i]
+        job.native = name == b"f%d" % sizeof(real)
         job.image_parts = image_parts
         job.fill[0], job.fill[1] = fill
         job.error = error * self.norm
@@ -1071,8 +1076,8 @@ cdef solve(
     job.out_row, job.out_pixel = out.strides[y], out.strides[x]
     job.y.n, job.y.m, job.y.k, job.y.start = image.shape[y], out.shape[y], job.kh, start_y
     job.x.n, job.x.m, job.x.k, job.x.start = image.shape[x], out.shape[x], job.kw, start_x
-    job.in_place = job.image_pixel == size and job.type.size == size
-    job.out_in_place = job.out_pixel == size and job.type.size == size and not job.out_row % size
+    job.in_place = job.native and job.image_pixel == size
+    job.out_in_place = job.native and job.out_pixel == size and not job.out_row % size
     # All tiles have as many outputs, but for one row or column.
     zeros = boundary == FILL and job.fill[0] == 0 and job.fill[1] == 0
     if grid.line:

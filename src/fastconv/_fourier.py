@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +35,13 @@ def least(plan: Plan, problem: Problem) -> float:
 
     An output y of n products may differ by n u sum |a||w|, which is n u |y| at least. The transform
     is off by E at most, and rounding to the result's dtype by u |y|: with y known up to E, the
-    promise is kept where |y| (n - 1) u > E (1 + n u).
+    promise is kept where |y| (n - 1) u > E (1 + n u): nowhere, of a single product.
     """
     if plan.engine != "certified" or problem.dtype.kind not in "fc":
         return 0.0
     both = problem.image.dtype.kind == problem.kernel.dtype.kind == "c"
     n, u = problem.kernel.size * (1 + both), ROUNDOFF["f32"]
-    return float((1 + n * u) / ((n - 1) * u))
+    return float((1 + n * u) / ((n - 1) * u)) if n > 1 else inf
 
 
 class Transformed:

@@ -75,7 +75,10 @@ class Fourier:
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
         direct = Direct(self.plan)
-        for k, y0, y1, x0, x1 in self.transformed.run(problem, out, workers):
+        left = self.transformed.run(problem, out, workers)
+        if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
+            out.imag = 0
+        for k, y0, y1, x0, x1 in left:
             place = np.unravel_index(k, out.shape[:-2])
             part = problem._replace(
                 image=problem.image[place],
