@@ -8,11 +8,12 @@ roundoff u,
 
 and the real and the imaginary part of a complex one are sums of 2n real products.
 
-The bound of a transform: for every output of a tile whose transform has N points,
+The bound of a transform: for every output of a tile,
 
-    |computed - exact| <= ERROR * log2(N) * u * |tile| * |kernel|  +  (smallest subnormal)
+    |computed - exact| <= K * u * |tile| * |kernel|  +  (smallest subnormal)
 
-in Euclidean norms, of all that the tile's transform read. Every float is an integer times a power
+in Euclidean norms, of all that the tile's transform read, with K from the passes of the transform.
+Every float is an integer times a power
 of two, so errors are computed in integers: no rounding.
 """
 
@@ -24,7 +25,7 @@ import numpy as np
 from oracle import complex_sum, real_sum, source, swaps
 
 import fastconv
-from fastconv import _plan
+from fastconv import _error, _plan
 from fastconv._fourier import Transformed
 from fastconv._problem import prepare
 
@@ -146,6 +147,18 @@ def scaled(array):
     return array[0] ** 2 + array[1] ** 2, int(exponent)
 
 
+def outside(start, n, m, k):
+    """Length of what an axis reads outside the image at either end, the lesser of the two."""
+    return max(0, min(-start, start + m + k - 1 - n))
+
+
+def tiles(outputs, taps, points, zeros):
+    """Tiles of an axis; one may wrap around where it reads zeros at both ends."""
+    if points >= taps and points >= outputs + taps - 1 - zeros:
+        return 1
+    return -(-outputs // (points - taps + 1))
+
+
 class Tiles:
     """The tiles of a problem, and what their transforms read of the extended image."""
 
@@ -160,12 +173,13 @@ class Tiles:
             image = image.T
         self.real = problem.image.dtype.kind != "c" and problem.kernel.dtype.kind != "c"
         points = plan.height * (2 if self.real else 1)
+        zeros = problem.boundary == BOUNDARY_NAMES.index("fill") and problem.fill is None
+        down, across = points, plan.width
         if plan.line:
-            across = points * plan.width - kw + 1
-            down = 1
-        else:
-            across, down = plan.width - kw + 1, points - kh + 1
-        self.rows, self.columns = shares(my, -(-my // down)), shares(mx, -(-mx // across))
+            down, across = 1, points * plan.width
+        n_y, n_x = image.shape
+        self.rows = shares(my, tiles(my, kh, down, zeros * outside(start_y, n_y, my, kh)))
+        self.columns = shares(mx, tiles(mx, kw, across, zeros * outside(start_x, n_x, mx, kw)))
         self.kh, self.kw, self.start_y, self.start_x = kh, kw, start_y, start_x
         self.image, self.fill = image, problem.fill
         self.boundary = BOUNDARY_NAMES[problem.boundary]
@@ -205,7 +219,7 @@ class Tiles:
     def __iter__(self):
         """Yield the outputs of a tile, as slices, and the bound of their errors."""
         plan = self.plan
-        factor = _plan.ERROR * math.log2(plan.height * plan.width) * _plan.ROUNDOFF[plan.word]
+        factor = _error.error(plan.word, plan.height, plan.width, plan.line, self.real)
         for (y0, y1), (x0, x1) in product(self.rows, self.columns):
             bound = Fraction(factor) * self.norm(y0, y1, x0, x1) * self.kernel
             place = slice(y0, y1), slice(x0, x1)
