@@ -55,8 +55,8 @@ class Transformed:
         if self.upright:
             taps = np.ascontiguousarray(taps.transpose(0, 2, 1))
         spectrum = engine_for("fft", plan.word).Spectrum
-        folded = len(taps) == 1 and problem.image.dtype.kind != "c"
-        self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, folded, workers)
+        self.real = len(taps) == 1 and problem.image.dtype.kind != "c"
+        self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, self.real, workers)
         self.error = ERROR * log2(plan.height * plan.width) * ROUNDOFF[plan.word]
         self.least = least(plan, problem)
 
@@ -67,6 +67,8 @@ class Transformed:
         if image.dtype.kind == "c":
             image, parts = image.real, 2
         if out.dtype.kind == "c":
+            if self.real:
+                out.imag = 0
             out = out.real
         fill = (0.0, 0.0)
         if problem.fill is not None:

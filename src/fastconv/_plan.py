@@ -117,7 +117,8 @@ _NATIVE = {"f": "f32", "d": "f64", "F": "f32", "D": "f64"}
 
 def _transform_word(engine: str, char: str) -> str | None:
     """Word that a transform computes in, None where it can not keep the promise."""
-    if char in "gG":
+    # The engine writes integers as wide as its own words as if they were such words.
+    if char in "gG" or (np.dtype(char).kind in "iu" and np.dtype(char).itemsize == 8):
         return None
     if engine == "fft" and char in _NATIVE:
         return _NATIVE[char]
