@@ -16,7 +16,7 @@ from scipy import signal
 from test_accuracy import as_integers, check_plane
 
 import fastconv
-from fastconv import _cost, _fftn, _nd, convolve, correlate, fftconvolve
+from fastconv import _fftn, _nd, _slices, _solve, convolve, correlate, fftconvolve
 
 PAIR = ("convolve", "correlate")
 MODES = ("full", "same", "valid")
@@ -230,7 +230,7 @@ def test_the_way_is_told():
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_the_transform_of_integers_is_exact_or_not_taken(dtype, monkeypatch):
     rng = np.random.default_rng(3)
-    monkeypatch.setattr(_cost, "fftn_is_faster", lambda *_: True)
+    monkeypatch.setattr(_fftn, "seconds", lambda *_: 0.0)
     taken = set()
     info = np.iinfo(dtype)
     for bits in range(1, info.bits):
@@ -294,6 +294,45 @@ def test_the_transform_neither_overflows_nor_underflows(dtype):
     large = np.ldexp(1.0, most).astype(x.real.dtype)
     np.testing.assert_array_equal(convolve(x * large, k, method="fft"), y * large)
     assert not convolve(x * 0, k * large, method="fft").any()
+
+
+# --- sums of slices ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_slice_of_the_kernel_meets_all_slices_of_the_image_in_one_call(monkeypatch, mode):
+    stacks = []
+    solve = _solve.solve
+
+    def counted(problem, *args):
+        stacks.append(np.prod(problem.image.shape[:-2]))
+        return solve(problem, *args)
+
+    monkeypatch.setattr(_solve, "solve", counted)
+    convolve(np.ones((20, 21, 22)), np.ones((3, 4, 5)), mode, "direct")
+    assert len(stacks) == 3
+    assert min(stacks) >= 18
+    stacks.clear()
+    convolve(np.ones((3, 4, 50, 60)), np.ones((1, 2, 3, 3)), mode, "direct")
+    assert len(stacks) == 2
+
+
+@pytest.mark.parametrize("dtype", "qfD")
+def test_blocks_of_outputs_change_nothing(monkeypatch, dtype):
+    rng = np.random.default_rng(12)
+    for shapes in (
+        ((9, 8, 7), (3, 4, 2)),
+        ((3, 8, 7), (5, 2, 2)),
+        ((4, 5, 6, 7), (3, 2, 2, 3)),
+        ((2, 9, 5, 5), (2, 3, 7, 8)),
+    ):
+        x, k = (whole_numbers(rng, shape, dtype) for shape in shapes)
+        for size in (1, 2000, 5000):
+            monkeypatch.setattr(_slices, "TERM", size)
+            for mode in MODES:
+                if fits(shapes, mode):
+                    check("convolve", x, k, mode, "direct")
+                    check("correlate", x, k, mode, "direct")
 
 
 # --- accuracy, Inf and NaN of the direct sum -----------------------------------------------------

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _cost, _fftn
+from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
 from fastconv._nd import COMPUTED_IN, checked_extent, is_numeric, job_of
-from fastconv._slices import collapse, count
+from fastconv._problem import real_where_it_can
+from fastconv._slices import collapse, predict, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike
+
+    from fastconv._slices import Job
 
     Array = np.ndarray[Any, Any]
 
@@ -42,10 +45,21 @@ def choose_conv_method(
         return "direct"
     dtype = np.result_type(a, b)
     dtype = COMPUTED_IN.get(dtype, dtype)
+    a, b = real_where_it_can(a, dtype), real_where_it_can(b, dtype)
     job = collapse(job_of(a, b, extent, []))
+    return "fft" if _fft_is_faster(job, dtype) else "direct"
+
+
+def _fft_is_faster(job: Job, dtype: np.dtype[Any]) -> bool:
+    """Whether `convolve` is predicted to take less time by method 'fft' than by 'direct'."""
     if dtype.kind in "iu" and not _fftn.fits(job):
-        return "direct"
-    return "fft" if _cost.fft_is_faster(job, dtype, count(job)) else "direct"
+        return False
+    slices = slices_of(job, dtype)
+    direct = predict(slices, "direct")[1]
+    if len(_fftn.convolved(job)) > 2 and _fftn.available():
+        return _fftn.seconds(job, dtype) < direct
+    plan, seconds = predict(slices, "fft")
+    return bool(plan.word) and seconds < direct
 
 
 def _seconds(call: Callable[[], Any]) -> float:

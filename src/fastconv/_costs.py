@@ -33,6 +33,18 @@ CALL = 3e-6
 TRANSFORM_CALL = 25e-6
 """Seconds that a call takes besides, where it makes a transform."""
 
+ADD = 0.06
+"""Nanoseconds that a byte of a sum of arrays takes, where they are in the cache."""
+
+FFTN = {4: 0.54, 8: 1.23, 12: 24.0, 16: 24.0}
+"""Nanoseconds of three transforms by scipy.fft, for each point and factor of two of its length.
+
+By the number of bytes of a real number; complex ones take twice as long.
+"""
+
+FFTN_CALL = 4e-5
+"""Seconds that a convolution by scipy.fft takes besides."""
+
 
 class Costs(NamedTuple):
     """Constants of the models, in nanoseconds, per word."""
@@ -170,3 +182,13 @@ def transform(word: str, points: Array, line: bool) -> Array:
     each = np.interp(np.log2(points), np.log2(POINTS), current().transform[word])
     seconds: Array = 1e-9 * points * (np.log2(points) + 2 * line) * each
     return seconds
+
+
+def adding(size: float) -> float:
+    """Seconds of adding so many bytes to as many."""
+    return 1e-9 * ADD * size
+
+
+def fftn(size: int, points: float, rows: float) -> float:
+    """Seconds of scipy.fft's way to `rows` convolutions of so many points, of words of a size."""
+    return FFTN_CALL + 1e-9 * FFTN[size] * rows * points * float(np.log2(points))

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv import _costs
+
 if TYPE_CHECKING:
     from fastconv._slices import Job
 
@@ -72,6 +74,17 @@ def convolved(job: Job) -> list[int]:
     """Axes along which there is something to sum."""
     a, b = job.a.shape, job.b.shape
     return [i for i, paired in enumerate(job.paired) if not paired and a[i] > 1 and b[i] > 1]
+
+
+def seconds(job: Job, dtype: np.dtype[Any]) -> float:
+    """Predict how long `convolve` takes on one thread."""
+    axes = convolved(job)
+    points = prod(fast_lengths(full_lengths(job)))
+    lengths = enumerate(zip(job.a.shape, job.b.shape, strict=True))
+    rows = prod(max(pair) for axis, pair in lengths if axis not in axes)
+    if dtype.kind == "c":
+        return 2 * _costs.fftn(dtype.itemsize // 2, points, rows)
+    return _costs.fftn(8 if dtype.kind in "iu" else dtype.itemsize, points, rows)
 
 
 def norm(a: Array) -> float:

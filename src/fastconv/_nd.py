@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _cost, _fftn
+from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
 from fastconv._problem import (
     FULL,
@@ -25,7 +25,7 @@ from fastconv._problem import (
     convolution,
     real_where_it_can,
 )
-from fastconv._slices import Job, by_slices, collapse, count
+from fastconv._slices import Job, by_slices, collapse, predict, slices_of
 from fastconv._solve import solve
 from fastconv._workers import resolve
 
@@ -332,7 +332,7 @@ def _way(job: Job, dtype: np.dtype[Any], method: str) -> tuple[str, str]:
         return "slices", "there is an Inf or a NaN"
     if method == "fft":
         return "fftn", "the method is 'fft'"
-    if _cost.fftn_is_faster(job, dtype, count(job)):
+    if _fftn.seconds(job, dtype) < predict(slices_of(job, dtype), method)[1]:
         return "fftn", "it is predicted to be faster than slices"
     return "slices", "they are predicted to be faster than a transform"
 

@@ -109,7 +109,8 @@ def tile(facts: Facts, word: str, lanes: int) -> tuple[float, int, int, bool] | 
     # The kernel's own transform goes one way only.
     seconds = _costs.transform(word, height * width, line) * (tiles * facts.images + 0.5)
     best = int(np.argmin(seconds))
-    return float(seconds[best]), int(height[best]), int(width[best]), line
+    total = _costs.TRANSFORM_CALL + float(seconds[best])
+    return total, int(height[best]), int(width[best]), line
 
 
 _NATIVE = {"f": "f32", "d": "f64", "F": "f32", "D": "f64"}
