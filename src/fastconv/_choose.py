@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _fftn
-from fastconv._fallback import foreign, to_scipy
-from fastconv._nd import COMPUTED_IN, checked_extent, is_numeric, job_of
-from fastconv._problem import real_where_it_can
+from fastconv._fallback import to_scipy
+from fastconv._nd import FOREIGN, Task, arrays, checked_extent, job_of, promoted
 from fastconv._slices import collapse, predict, slices_of
 
 if TYPE_CHECKING:
@@ -28,26 +27,23 @@ def choose_conv_method(
     in1: ArrayLike, in2: ArrayLike, mode: str, measure: bool, call: Callable[..., Any]
 ) -> Any:
     """Predict, or measure with `call`, which of 'direct' and 'fft' is the faster."""
-    if foreign(in1, in2):
-        return to_scipy("choose_conv_method", "arrays of other libraries", in1, in2, mode, measure)
-    a, b = np.asarray(in1), np.asarray(in2)
+    a, b, left = arrays(in1, in2)
+    if left == FOREIGN:
+        return to_scipy("choose_conv_method", left, a, b, mode, measure)
     if measure:
         times = {
             method: _seconds(partial(call, a, b, mode=mode, method=method))
             for method in ("fft", "direct")
         }
         return ("fft" if times["fft"] < times["direct"] else "direct"), times
-    if not is_numeric(a, b) or a.dtype.kind == b.dtype.kind == "b":
+    if left or a.dtype.kind == b.dtype.kind == "b":
         return "direct"
     words = f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
     extent = checked_extent(mode, words)
     if a.ndim != b.ndim or not (a.size and b.size):
         return "direct"
-    dtype = np.result_type(a, b)
-    dtype = COMPUTED_IN.get(dtype, dtype)
-    a, b = real_where_it_can(a, dtype), real_where_it_can(b, dtype)
-    job = collapse(job_of(a, b, extent, []))
-    return "fft" if _fft_is_faster(job, dtype) else "direct"
+    job, dtype = promoted(Task(job_of(a, b, extent, []), np.result_type(a, b), "fast"))
+    return "fft" if _fft_is_faster(collapse(job), dtype) else "direct"
 
 
 def _fft_is_faster(job: Job, dtype: np.dtype[Any]) -> bool:

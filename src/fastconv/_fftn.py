@@ -109,16 +109,14 @@ def _scaled(a: Array) -> tuple[Array, int]:
     return np.ldexp(parts, -exponent).view(a.dtype), exponent
 
 
-def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> bool:
-    """Compute a collapsed job of finite numbers into `out`; False if integers might go wrong."""
+def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
+    """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
     fft = import_module("scipy.fft")
     axes = convolved(job)
     shape = fast_lengths(full_lengths(job))
     a, b = job.a, job.b
     exponents = 0
     if dtype.kind in "iu":
-        if not fits(job):
-            return False
         a, b = a.astype(np.float64), b.astype(np.float64)
     else:
         real = dtype.type(0).real.dtype
@@ -149,4 +147,3 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> bool:
             parts = out.view(np.finfo(dtype).dtype) if dtype.kind == "c" else out
             with np.errstate(all="ignore"):
                 np.ldexp(parts, exponents, out=parts)
-    return True

@@ -172,15 +172,20 @@ def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
     return plan, seconds
 
 
-def by_slices(job: Job, dtype: np.dtype[Any], method: str, out: Array, workers: int) -> None:
-    """Compute a collapsed job into `out`, which is C-contiguous and overlaps no input.
+def is_small(slices: Slices) -> bool:
+    """Whether a choice would take longer than it could save."""
+    one = slices.problem
+    return prod(slices.shape) * prod(one.shape) * slices.kernels.size < _solve.SMALL
 
-    The arrays of the job are of `dtype` or its real part's.
-    """
-    slices = slices_of(job, dtype)
+
+def by_slices(slices: Slices, method: str, out: Array, workers: int) -> None:
+    """Compute slices into `out`, which is C-contiguous and overlaps no input."""
     a, b, summed, start, shape, plane, one = slices
-    out = out.reshape(_with_a_plane(job).shape)
-    out = np.moveaxis(out, plane, (-2, -1))
+    # In the order of `_with_a_plane`.
+    inserted = list(shape)
+    for axis, length in zip(plane, one.shape, strict=True):
+        inserted.insert(axis, length)
+    out = np.moveaxis(out.reshape(inserted), plane, (-2, -1))
     if not any(summed):
         solve_batch(one, a, b, out, method, workers)
         return
@@ -189,7 +194,7 @@ def by_slices(job: Job, dtype: np.dtype[Any], method: str, out: Array, workers: 
     step = shape[axis]
     if out.nbytes > TERM and not _solve.plan_of(stacked(slices), method).word:
         step = max(1, TERM * step // out.nbytes)
-    term = np.empty(step * out.size // shape[axis], dtype)
+    term = np.empty(step * out.size // shape[axis], one.dtype)
     for p in range(0, shape[axis], step):
         length = min(step, shape[axis] - p)
         block = slices._replace(
