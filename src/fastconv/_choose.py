@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _cost, _fftn
-from fastconv._fallback import foreign, to_scipy
-from fastconv._nd import COMPUTED_IN, checked_extent, is_numeric, job_of
-from fastconv._slices import collapse, count
+from fastconv import _fftn
+from fastconv._fallback import to_scipy
+from fastconv._nd import FOREIGN, Task, arrays, checked_extent, job_of, promoted
+from fastconv._slices import collapse, predict, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike
+
+    from fastconv._slices import Job
 
     Array = np.ndarray[Any, Any]
 
@@ -25,27 +27,35 @@ def choose_conv_method(
     in1: ArrayLike, in2: ArrayLike, mode: str, measure: bool, call: Callable[..., Any]
 ) -> Any:
     """Predict, or measure with `call`, which of 'direct' and 'fft' is the faster."""
-    if foreign(in1, in2):
-        return to_scipy("choose_conv_method", "arrays of other libraries", in1, in2, mode, measure)
-    a, b = np.asarray(in1), np.asarray(in2)
+    a, b, left = arrays(in1, in2)
+    if left == FOREIGN:
+        return to_scipy("choose_conv_method", left, a, b, mode, measure)
     if measure:
         times = {
             method: _seconds(partial(call, a, b, mode=mode, method=method))
             for method in ("fft", "direct")
         }
         return ("fft" if times["fft"] < times["direct"] else "direct"), times
-    if not is_numeric(a, b) or a.dtype.kind == b.dtype.kind == "b":
+    if left or a.dtype.kind == b.dtype.kind == "b":
         return "direct"
     words = f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
     extent = checked_extent(mode, words)
     if a.ndim != b.ndim or not (a.size and b.size):
         return "direct"
-    dtype = np.result_type(a, b)
-    dtype = COMPUTED_IN.get(dtype, dtype)
-    job = collapse(job_of(a, b, extent, []))
+    job, dtype = promoted(Task(job_of(a, b, extent, []), np.result_type(a, b), "fast"))
+    return "fft" if _fft_is_faster(collapse(job), dtype) else "direct"
+
+
+def _fft_is_faster(job: Job, dtype: np.dtype[Any]) -> bool:
+    """Whether `convolve` is predicted to take less time by method 'fft' than by 'direct'."""
     if dtype.kind in "iu" and not _fftn.fits(job):
-        return "direct"
-    return "fft" if _cost.fft_is_faster(job, dtype, count(job)) else "direct"
+        return False
+    slices = slices_of(job, dtype)
+    direct = predict(slices, "direct")[1]
+    if len(_fftn.convolved(job)) > 2 and _fftn.available():
+        return _fftn.seconds(job, dtype) < direct
+    plan, seconds = predict(slices, "fft")
+    return bool(plan.word) and seconds < direct
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -46,6 +46,18 @@ SPILL = 1.2
 COMPLEX = 0.5
 """Nanoseconds that a complex output takes besides."""
 
+ADD = 0.06
+"""Nanoseconds that a byte of a sum of arrays takes, where they are in the cache."""
+
+FFTN = {4: 0.54, 8: 1.23, 12: 24.0, 16: 24.0}
+"""Nanoseconds of three transforms by scipy.fft, for each point and factor of two of its length.
+
+By the number of bytes of a real number; complex ones take twice as long.
+"""
+
+FFTN_CALL = 4e-5
+"""Seconds that a convolution by scipy.fft takes besides."""
+
 
 class Costs(NamedTuple):
     """Constants of the models, in nanoseconds, per word."""
@@ -133,3 +145,13 @@ def transform(word: str, lanes: int, height: Array, width: Array, line: bool) ->
     each = each * np.where(width > most, SPILL, 1) / np.where(side > most, SPILL, 1)
     seconds: Array = 1e-9 * points * (np.log2(points) + 2 * line) * each
     return seconds
+
+
+def adding(size: float) -> float:
+    """Seconds of adding so many bytes to as many."""
+    return 1e-9 * ADD * size
+
+
+def fftn(size: int, points: float, rows: float) -> float:
+    """Seconds of scipy.fft's way to `rows` convolutions of so many points, of words of a size."""
+    return FFTN_CALL + 1e-9 * FFTN[size] * rows * points * float(np.log2(points))

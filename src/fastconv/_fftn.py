@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv import _costs
+
 if TYPE_CHECKING:
     from fastconv._slices import Job
 
@@ -74,6 +76,17 @@ def convolved(job: Job) -> list[int]:
     return [i for i, paired in enumerate(job.paired) if not paired and a[i] > 1 and b[i] > 1]
 
 
+def seconds(job: Job, dtype: np.dtype[Any]) -> float:
+    """Predict how long `convolve` takes on one thread."""
+    axes = convolved(job)
+    points = prod(fast_lengths(full_lengths(job)))
+    lengths = enumerate(zip(job.a.shape, job.b.shape, strict=True))
+    rows = prod(max(pair) for axis, pair in lengths if axis not in axes)
+    if dtype.kind == "c":
+        return 2 * _costs.fftn(dtype.itemsize // 2, points, rows)
+    return _costs.fftn(8 if dtype.kind in "iu" else dtype.itemsize, points, rows)
+
+
 def norm(a: Array) -> float:
     """2-norm of real numbers, a little too large rather than too small."""
     return float(np.linalg.norm(np.asarray(a, np.float64).ravel())) * _ROOM
@@ -96,16 +109,14 @@ def _scaled(a: Array) -> tuple[Array, int]:
     return np.ldexp(parts, -exponent).view(a.dtype), exponent
 
 
-def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> bool:
-    """Compute a collapsed job of finite numbers into `out`; False if integers might go wrong."""
+def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
+    """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
     fft = import_module("scipy.fft")
     axes = convolved(job)
     shape = fast_lengths(full_lengths(job))
     a, b = job.a, job.b
     exponents = 0
     if dtype.kind in "iu":
-        if not fits(job):
-            return False
         a, b = a.astype(np.float64), b.astype(np.float64)
     else:
         real = dtype.type(0).real.dtype
@@ -136,4 +147,3 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> bool:
             parts = out.view(np.finfo(dtype).dtype) if dtype.kind == "c" else out
             with np.errstate(all="ignore"):
                 np.ldexp(parts, exponents, out=parts)
-    return True

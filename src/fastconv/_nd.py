@@ -10,11 +10,11 @@ from __future__ import annotations
 import operator
 import warnings
 from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastconv import _cost, _fftn
+from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
 from fastconv._problem import (
     FULL,
@@ -25,7 +25,7 @@ from fastconv._problem import (
     convolution,
     real_where_it_can,
 )
-from fastconv._slices import Job, by_slices, collapse, count
+from fastconv._slices import Job, Slices, by_slices, collapse, is_small, predict, slices_of
 from fastconv._solve import solve
 from fastconv._workers import resolve
 
@@ -34,15 +34,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastconv._problem import Problem
+
     Array = np.ndarray[Any, Any]
 
 METHODS = {"auto": "fast", "direct": "direct", "fft": "fft"}
 """Methods of scipy's names, and what `_solve.solve` calls them."""
 
+FOREIGN = "arrays of other libraries"
+
 NOT_FINITE = (
     "Use of fft convolution on input with NAN or inf results in NAN or inf output. Consider "
     "using method='direct' instead."
 )
+
+
+class Task(NamedTuple):
+    """What a call is to compute."""
+
+    job: Job
+    dtype: np.dtype[Any]  # of the result
+    method: str  # as `_solve.solve` calls it
 
 
 def convolve(
@@ -55,40 +67,15 @@ def convolve(
     workers: SupportsIndex | None,
 ) -> Any:
     """Convolve, or correlate if that is the name."""
-    correlate = name == "correlate"
-    if foreign(in1, in2):
-        return _scipys(name, "arrays of other libraries", out, in1, in2, mode, method)
-    a, b = np.asarray(in1), np.asarray(in2)
-    if not is_numeric(a, b):
-        return _scipys(name, _odd_dtype(a, b), out, a, b, mode, method)
-    if a.ndim == b.ndim == 0:
-        return _written(a * (b.conj() if correlate else b), out)
-    if a.ndim != b.ndim:
-        arrays = "in1 and in2" if correlate else "volume and kernel"
-        raise ValueError(f"{arrays} should have the same dimensionality")
-    if correlate:
-        extent = _extent_by_name(mode)
-        if method not in ("auto", "direct", "fft"):
-            raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
-        b = b[(slice(None, None, -1),) * b.ndim]
-        if b.dtype.kind == "c":
-            b = b.conj()
-    a, b = _larger_first(mode, a, b, range(a.ndim))
-    if not correlate:
-        extent = _extent_by_method(mode, method)
-
-    dtype = np.result_type(a, b)
-    by_numpy = a.ndim == 1 and not (extent == SAME and a.size < b.size)
-    if dtype.kind == "b" and method != "fft" and not by_numpy:
-        raise ValueError("Unsupported type")
-    if not (a.size and b.size):
-        if extent != SAME or b.size == 0:
-            raise ValueError(f"{'v' if a.size else 'a'} cannot be empty")
-        return _written(np.empty(a.shape, dtype), out)
-    job = job_of(a, b, extent, [])
+    a, b, left = arrays(in1, in2)
+    if left:
+        return _written(to_scipy(name, left, a, b, mode, method), out)
+    task = convolution_task(name, a, b, mode, method)
+    if not isinstance(task, Task):
+        return _written(task, out)
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
-    return _computed(job, dtype, METHODS[method], out, workers)
+    return _computed(task, out, workers)
 
 
 def fftconvolve(
@@ -101,17 +88,65 @@ def fftconvolve(
     workers: SupportsIndex | None,
 ) -> Any:
     """Convolve along some axes, element by element along the others, in floating point."""
+    a, b, left = arrays(in1, in2)
+    if left:
+        return _written(to_scipy(name, left, a, b, mode, axes), out)
+    task = float_task(a, b, mode, axes)
+    return _computed(task, out, workers) if isinstance(task, Task) else _written(task, out)
+
+
+def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
+    """Return the inputs as arrays, and why they are left to scipy, if they are."""
     if foreign(in1, in2):
-        return _scipys(name, "arrays of other libraries", out, in1, in2, mode, axes)
+        return in1, in2, FOREIGN
     a, b = np.asarray(in1), np.asarray(in2)
-    if not is_numeric(a, b):
-        return _scipys(name, _odd_dtype(a, b), out, a, b, mode, axes)
+    for array in (a, b):
+        if array.dtype.kind not in "biufc":
+            return a, b, f"dtype {array.dtype}"
+    return a, b, ""
+
+
+def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> Any:
+    """Make the arguments of `convolve` or `correlate` a task; return the result if it is there."""
+    correlate = name == "correlate"
     if a.ndim == b.ndim == 0:
-        return _written(a * b, out)
+        return a * (b.conj() if correlate else b)
+    if a.ndim != b.ndim:
+        inputs = "in1 and in2" if correlate else "volume and kernel"
+        raise ValueError(f"{inputs} should have the same dimensionality")
+    if correlate:
+        extent = _extent_by_name(mode)
+        if method not in ("auto", "direct", "fft"):
+            raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
+        b = b[(slice(None, None, -1),) * b.ndim]
+        if b.dtype.kind == "c":
+            b = b.conj()
+    a, b = _larger_first(mode, a, b, range(a.ndim))
+    if not correlate:
+        extent = _extent_by_method(mode, method)
+
+    dtype = a.dtype if a.dtype is b.dtype else np.result_type(a, b)
+    if (
+        dtype.kind == "b"
+        and method != "fft"
+        and (a.ndim > 1 or (extent == SAME and a.size < b.size))
+    ):
+        raise ValueError("Unsupported type")
+    if not (a.size and b.size):
+        if extent != SAME or b.size == 0:
+            raise ValueError(f"{'v' if a.size else 'a'} cannot be empty")
+        return np.empty(a.shape, dtype)
+    return Task(job_of(a, b, extent, []), dtype, METHODS[method])
+
+
+def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
+    """Make the arguments of `fftconvolve` a task; return the result if it is there."""
+    if a.ndim == b.ndim == 0:
+        return a * b
     if a.ndim != b.ndim:
         raise ValueError("in1 and in2 should have the same dimensionality")
     if not (a.size and b.size):
-        return _written(np.array([]), out)
+        return np.array([])
     # Along an axis with a single element there is nothing to sum.
     summed = [i for i in _axes(axes, a.ndim) if a.shape[i] != 1 and b.shape[i] != 1]
     paired = [i for i in range(a.ndim) if i not in summed]
@@ -122,20 +157,12 @@ def fftconvolve(
     job = job_of(a, b, extent, paired)
     if not summed:
         parts = tuple(slice(s, s + n) for s, n in zip(job.start, job.shape, strict=True))
-        return _written((a * b)[parts], out)
+        return (a * b)[parts]
     dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
-    return _computed(job, dtype, "fast", out, workers)
+    return Task(job, dtype, "fast")
 
 
 # --- checks --------------------------------------------------------------------------------------
-
-
-def is_numeric(a: Array, b: Array) -> bool:
-    return a.dtype.kind in "biufc" and b.dtype.kind in "biufc"
-
-
-def _odd_dtype(a: Array, b: Array) -> str:
-    return f"dtype {a.dtype if a.dtype.kind not in 'biufc' else b.dtype}"
 
 
 def checked_extent(mode: Any, words: str) -> int:
@@ -235,21 +262,22 @@ def job_of(a: Array, b: Array, extent: int, paired: Any) -> Job:
     return Job(a, b, tuple(start), tuple(shape), tuple(i in paired for i in range(a.ndim)))
 
 
-def _computed(
-    job: Job,
-    dtype: np.dtype[Any],
-    method: str,
-    out: Array | None,
-    workers: SupportsIndex | None,
-) -> Array:
-    """Compute a job in arithmetic for `dtype`; write it to `out`, or a new array."""
-    if out is not None:
-        check_out(out, job.shape, dtype)
+def promoted(task: Task) -> tuple[Job, np.dtype[Any]]:
+    """Return the job with its arrays converted, before any arithmetic, and the dtype of that."""
+    job, dtype, _ = task
     word = COMPUTED_IN.get(dtype, dtype)
-    # Promoted before any arithmetic.
-    job = job._replace(a=real_where_it_can(job.a, word), b=real_where_it_can(job.b, word))
+    a, b = real_where_it_can(job.a, word), real_where_it_can(job.b, word)
+    return job._replace(a=a, b=b), word
+
+
+def _computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Array:
+    """Compute a task; write it to `out`, or a new array."""
+    dtype, method = task.dtype, task.method
+    if out is not None:
+        check_out(out, task.job.shape, dtype)
+    job, word = promoted(task)
     own = out if word == dtype else None
-    if len(job.shape) <= 2 and not any(job.paired):
+    if is_plane(job):
         result = (_line if len(job.shape) == 1 else _plane)(job, word, method, own, workers)
     else:
         result = _space(job, word, method, own, resolve(workers))
@@ -259,29 +287,41 @@ def _computed(
     return result if result is out else _written(result, out)
 
 
+def is_plane(job: Job) -> bool:
+    """Whether a job is one problem of the 2-D engines."""
+    return len(job.shape) <= 2 and not any(job.paired)
+
+
+def plane_problem(job: Job, dtype: np.dtype[Any]) -> Problem:
+    """Make one or two dimensions one problem."""
+    a, b, start, shape, _ = job
+    if len(shape) == 2:
+        swap = b.size > a.size and all_finite(a) and all_finite(b)
+        return convolution(a, b, (start[0], start[1]), (shape[0], shape[1]), dtype, swap)
+    if b.size > a.size:
+        a, b = b, a
+    return convolution(a[None], b[None], (0, start[0]), (1, shape[0]), dtype, swap=False)
+
+
 def _plane(
     job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: SupportsIndex | None
 ) -> Array:
     """Two dimensions are one problem."""
-    a, b, (start_y, start_x), (h, w), _ = job
-    swap = b.size > a.size and all_finite(a) and all_finite(b)
-    problem = convolution(a, b, (start_y, start_x), (h, w), dtype, swap)
-    return solve(problem, method, out, workers)
+    return solve(plane_problem(job, dtype), method, out, workers)
 
 
 def _line(
     job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: SupportsIndex | None
 ) -> Array:
     """One dimension is an image with one row, but for an Inf or a NaN at the ends."""
-    a, b, (start,), (length,), _ = job
-    if b.size > a.size:
-        a, b = b, a
-    result = np.empty(length, dtype) if out is None else out
-    problem = convolution(a[None], b[None], (0, start), (1, length), dtype, swap=False)
+    problem = plane_problem(job, dtype)
+    result = np.empty(job.shape, dtype) if out is None else out
     solve(problem, method, result[None], workers)
-    # A tap that is not finite makes the first output the same, by way of the zeros around a.
-    if b.size > 1 and dtype.kind in "fc" and not np.isfinite(result[0]) and not all_finite(b):
-        _redo_ends(a, b, start, result)
+    # A tap that is not finite makes the first output the same, by way of the zeros around.
+    if dtype.kind in "fc" and not np.isfinite(result[0]):
+        a, b = problem.image[0], problem.kernel[0]
+        if b.size > 1 and not all_finite(b):
+            _redo_ends(a, b, job.start[0], result)
     return result
 
 
@@ -311,30 +351,42 @@ def _space(job: Job, dtype: np.dtype[Any], method: str, out: Array | None, worke
     if out.size:
         small = collapse(job)
         flat = out.reshape(small.shape)
-        way, _ = _way(small, dtype, method)
-        if way != "fftn" or not _fftn.convolve(small, dtype, flat, workers):
-            by_slices(small, dtype, method, flat, workers)
+        way = way_of(small, dtype, method)
+        if way.slices is not None:
+            by_slices(way.slices, method, flat, workers)
+        else:
+            _fftn.convolve(small, dtype, flat, workers)
     return out
 
 
-def _way(job: Job, dtype: np.dtype[Any], method: str) -> tuple[str, str]:
+class Way(NamedTuple):
+    """How a job of many dimensions is computed, and why: by slices, or a transform by SciPy."""
+
+    slices: Slices | None
+    why: str
+
+
+def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
     """Choose how to compute a collapsed job: by its shapes, its dtype, and whether it is finite."""
-    if len(job.shape) <= 2 and not any(job.paired):
-        return "plane", "it is one problem for the 2-D engines"
-    summed = len(_fftn.convolved(job))
-    if summed <= 2:
-        return "slices", "a stack of problems for the 2-D engines"
+    slices = slices_of(job, dtype)
+    if len(_fftn.convolved(job)) <= 2:
+        return Way(slices, "no more than two axes are summed along")
     if method == "direct":
-        return "slices", "the method is 'direct'"
+        return Way(slices, "the method is 'direct'")
+    if method != "fft" and is_small(slices):
+        return Way(slices, "it is too small to look for anything faster")
     if not _fftn.available():
-        return "slices", "SciPy, for its transform, is not installed"
+        return Way(slices, "SciPy, for its Fourier transform, is not installed")
     if not (all_finite(job.a) and all_finite(job.b)):
-        return "slices", "there is an Inf or a NaN"
+        return Way(slices, "there is an Inf or a NaN, which a transform would spread")
+    if dtype.kind in "iu" and not _fftn.fits(job):
+        return Way(slices, "the integers may be too large to come out exact of a transform")
     if method == "fft":
-        return "fftn", "the method is 'fft'"
-    if _cost.fftn_is_faster(job, dtype, count(job)):
-        return "fftn", "it is predicted to be faster than slices"
-    return "slices", "they are predicted to be faster than a transform"
+        return Way(None, "the method is 'fft'")
+    by_slices, by_transform = predict(slices, method)[1], _fftn.seconds(job, dtype)
+    if by_transform < by_slices:
+        return Way(None, f"sums of 2-D slices take {by_slices / by_transform:.1f} times as long")
+    return Way(slices, f"scipy.fft takes {by_transform / by_slices:.1f} times as long")
 
 
 def _written(result: Any, out: Array | None) -> Any:
@@ -349,46 +401,3 @@ def _written(result: Any, out: Array | None) -> Any:
 def _is_finite(a: Array) -> bool:
     """Tell for sure; large finite numbers may have a sum that is not."""
     return all_finite(a) or bool(np.isfinite(a).all())
-
-
-def _scipys(name: str, reason: str, out: Array | None, *args: Any) -> Any:
-    return _written(to_scipy(name, reason, *args), out)
-
-
-# --- which way ----------------------------------------------------------------------------------
-
-
-def route(
-    name: str,
-    in1: ArrayLike,
-    in2: ArrayLike,
-    mode: str = "full",
-    method: str = "auto",
-    axes: Any = None,
-) -> tuple[str, str]:
-    """Tell which way a call of `name` takes, and why.
-
-    'scipy', 'multiply', 'plane' (one 2-D problem), 'slices' (a sum or stack of them) or 'fftn'.
-    For arguments that the function takes; integers that a transform might get wrong go from
-    'fftn' to 'slices'.
-    """
-    a, b = np.asarray(in1), np.asarray(in2)
-    if foreign(in1, in2) or not is_numeric(a, b):
-        return "scipy", "there is no engine for these arrays"
-    paired = []
-    if name in ("fftconvolve", "oaconvolve"):
-        method = "auto"
-        summed = [i for i in _axes(axes, a.ndim) if a.shape[i] != 1 and b.shape[i] != 1]
-        paired = [i for i in range(a.ndim) if i not in summed]
-        dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
-    else:
-        dtype = np.result_type(a, b)
-    if len(paired) == a.ndim or not (a.size and b.size):
-        return "multiply", "there is nothing to sum"
-    a, b = _larger_first(mode, a, b, [i for i in range(a.ndim) if i not in paired])
-    job = collapse(job_of(a, b, MODES[mode], paired))
-    dtype = COMPUTED_IN.get(dtype, dtype)
-    way, why = _way(job, dtype, METHODS[method])
-    if way == "fftn" and dtype.kind in "iu" and not _fftn.fits(job):
-        return "slices", "rounding might not give the right integers"
-    return way, why

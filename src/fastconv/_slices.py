@@ -2,8 +2,9 @@
 
     out[p, ...] = sum_i  a[p - i, ...] ** b[i, ...]
 
-where p and i run over all axes but two, and ** is the 2-D convolution over these two. The sum runs
-in the order of i, in the arithmetic of the result. So integers stay exact modulo 2**w, and floats
+where p and i run over all axes but two, and ** is the 2-D convolution over these two. A slice of b
+meets all slices of a at once: they are a stack, and each i is one call of an engine. The sum runs
+in a fixed order, in the arithmetic of the result. So integers stay exact modulo 2**w, and floats
 keep the bound of the direct sum: n products, added in whatever order.
 """
 
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastconv import _costs, _plan, _solve
 from fastconv._problem import all_finite, convolution
-from fastconv._solve import solve
 
 if TYPE_CHECKING:
     from fastconv._problem import Problem
 
     Array = np.ndarray[Any, Any]
+
+# Bytes of the sum's next term, and as many of its outputs: they stay in the cache meanwhile.
+TERM = 1 << 21
 
 
 class Job(NamedTuple):
@@ -91,78 +95,145 @@ def _plane(job: Job) -> tuple[int, int]:
     return y, x
 
 
-def count(job: Job) -> int:
-    """Count the 2-D convolutions that make up a collapsed job, at most."""
-    job = _with_a_plane(job)
-    plane = _plane(job)
-    return prod(_terms(job, axis) for axis in range(len(job.shape)) if axis not in plane)
+class Slices(NamedTuple):
+    """A job as 2-D problems. The arrays' last two axes are those of the slices.
 
-
-def _meetings(job: Job, axis: int, border: bool) -> list[list[tuple[int | None, int]]]:
-    """Tell for each output along an axis which slice of a, None outside, meets which of b.
-
-    What lies outside matters, if `border`, where zero times an Inf or a NaN is a NaN.
+    Along the others an output p is a sum over i, at most kernels.shape[axis] of them, where the
+    axis is `summed`, and the product of image and kernel p, or of the only one there is, elsewhere.
     """
-    n, m, first = job.a.shape[axis], job.b.shape[axis], job.start[axis]
-    outputs = range(first, first + job.shape[axis])
-    if job.paired[axis]:
-        return [[(p if n > 1 else 0, p if m > 1 else 0)] for p in outputs]
-    if border:
-        return [[(p - i if 0 <= p - i < n else None, i) for i in range(m)] for p in outputs]
-    return [[(p - i, i) for i in range(max(0, p - n + 1), min(m, p + 1))] for p in outputs]
+
+    images: Array
+    kernels: Array
+    summed: tuple[bool, ...]
+    start: tuple[int, ...]  # along each axis but the last two
+    shape: tuple[int, ...]  # of the outputs
+    plane: tuple[int, int]  # where the last two axes were
+    problem: Problem  # of the first image and kernel
 
 
-def by_slices(job: Job, dtype: np.dtype[Any], method: str, out: Array, workers: int) -> None:
-    """Compute a collapsed job into `out`, which is C-contiguous and overlaps no input.
-
-    The arrays of the job are of `dtype` or its real part's.
-    """
+def slices_of(job: Job, dtype: np.dtype[Any]) -> Slices:
+    """Cut a collapsed job, of which the arrays are of `dtype` or its real part's, into slices."""
     job = _with_a_plane(job)
     y, x = _plane(job)
     rest = [axis for axis in range(len(job.shape)) if axis not in (y, x)]
-    out = out.reshape(job.shape)
-    a, b, out = (np.moveaxis(array, (y, x), (-2, -1)) for array in (job.a, job.b, out))
-    start, shape = (job.start[y], job.start[x]), (job.shape[y], job.shape[x])
+    a, b = (np.moveaxis(array, (y, x), (-2, -1)) for array in (job.a, job.b))
+    finite_b = all_finite(job.b)
+    b_is_larger = (prod(b.shape[-2:]), b.size) > (prod(a.shape[-2:]), a.size)
+    if b_is_larger and finite_b and all_finite(job.a):
+        # Convolution is commutative: let the smaller slices be the kernels.
+        a, b = b, a
+    start = [job.start[axis] for axis in rest]
+    shape = [job.shape[axis] for axis in rest]
+    summed = []
+    for i, axis in enumerate(rest):
+        n, m = a.shape[i], b.shape[i]
+        is_sum = not (job.paired[axis] or m == 1 or (n == 1 and finite_b))
+        summed.append(is_sum)
+        part = (slice(None),) * i + (slice(start[i], start[i] + shape[i]),)
+        if is_sum and not finite_b:
+            # What lies outside is multiplied, for zero times an Inf is a NaN.
+            a = np.pad(a, [(m - 1, m - 1) if k == i else (0, 0) for k in range(a.ndim)])
+            start[i] += m - 1
+        elif not is_sum:
+            a = a[part] if n > 1 else a
+            b = b[part] if m > 1 else b
+            start[i] = 0
+    first = (0,) * len(rest)
+    one = convolution(
+        a[first], b[first], (job.start[y], job.start[x]), (job.shape[y], job.shape[x]), dtype, False
+    )
+    return Slices(a, b, tuple(summed), tuple(start), tuple(shape), (y, x), one)
 
-    b_is_larger = prod(b.shape[-2:]) > prod(a.shape[-2:])
-    swap = b_is_larger and all_finite(job.a) and all_finite(job.b)
 
-    def problem(image: Array, kernel: Array) -> Problem:
-        return convolution(image, kernel, start, shape, dtype, swap)
+def calls(slices: Slices) -> int:
+    """Count the kernels, each of which meets a stack of images."""
+    return prod(slices.kernels.shape[:-2])
 
-    if not rest:
-        solve(problem(a, b), method, out, workers)
+
+def stacked(slices: Slices) -> Problem:
+    """Return the problem of one of the kernels, and the largest stack of images that it meets."""
+    a, b, summed, _, shape, _, one = slices
+    kernel = b[tuple(m // 2 for m in b.shape[:-2])]
+    several = zip(shape, a.shape, b.shape, summed, strict=False)
+    stack = prod(min(p, n) if s else p for p, n, m, s in several if s or m == 1)
+    image = np.broadcast_to(one.image, (stack, *one.image.shape)) if stack > 1 else one.image
+    return one._replace(image=image, kernel=kernel)
+
+
+def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
+    """Return the plan for one kernel, and the seconds that all of them take."""
+    problem = stacked(slices)
+    plan = _solve.plan_of(problem, method)
+    terms = calls(slices)
+    seconds = terms * plan.seconds
+    if any(slices.summed):
+        outputs = prod(problem.shape) * prod(problem.image.shape[:-2])
+        seconds += terms * _costs.adding(outputs * problem.dtype.itemsize)
+    return plan, seconds
+
+
+def is_small(slices: Slices) -> bool:
+    """Whether a choice would take longer than it could save."""
+    one = slices.problem
+    return prod(slices.shape) * prod(one.shape) * slices.kernels.size < _solve.SMALL
+
+
+def by_slices(slices: Slices, method: str, out: Array, workers: int) -> None:
+    """Compute slices into `out`, which is C-contiguous and overlaps no input."""
+    a, b, summed, start, shape, plane, one = slices
+    # In the order of `_with_a_plane`.
+    inserted = list(shape)
+    for axis, length in zip(plane, one.shape, strict=True):
+        inserted.insert(axis, length)
+    out = np.moveaxis(out.reshape(inserted), plane, (-2, -1))
+    if not any(summed):
+        solve_batch(one, a, b, out, method, workers)
         return
-    finite_b = swap or all_finite(job.b)
-    lengths = [(job.a.shape[axis], job.b.shape[axis], job.paired[axis]) for axis in rest]
-    if all(paired or m == 1 or (n == 1 and finite_b) for n, m, paired in lengths):
-        parts = [slice(job.start[axis], job.start[axis] + job.shape[axis]) for axis in rest]
-        whole = slice(None)
-        a = a[
-            tuple(part if n > 1 else whole for part, (n, _, _) in zip(parts, lengths, strict=True))
-        ]
-        b = b[
-            tuple(part if m > 1 else whole for part, (_, m, _) in zip(parts, lengths, strict=True))
-        ]
-        one = problem(a[(0,) * len(rest)], b[(0,) * len(rest)])
-        images, kernels = (a, b) if one.image.shape == a.shape[-2:] else (b, a)
-        solve_batch(one, images, kernels, out, method, workers)
-        return
-    meetings = [_meetings(job, axis, not finite_b) for axis in rest]
-    outside = np.broadcast_to(np.zeros((), a.dtype), a.shape[-2:])
-    term = np.empty(shape, dtype)
-    for place in np.ndindex(out.shape[:-2]):
-        target = out[place]
-        fresh = True
-        for pairs in product(*(met[p] for met, p in zip(meetings, place, strict=True))):
-            where = [i for i, _ in pairs]
-            image = outside if None in where else a[tuple(where)]
-            piece = problem(image, b[tuple(i for _, i in pairs)])
-            if fresh:
-                solve(piece, method, target, workers)
-                fresh = False
-            else:
-                solve(piece, method, term, workers)
+    # The outputs in blocks, along the first axis that is summed.
+    axis = summed.index(True)
+    step = shape[axis]
+    if out.nbytes > TERM and not _solve.plan_of(stacked(slices), method).word:
+        step = max(1, TERM * step // out.nbytes)
+    term = np.empty(step * out.size // shape[axis], one.dtype)
+    for p in range(0, shape[axis], step):
+        length = min(step, shape[axis] - p)
+        block = slices._replace(
+            start=(*start[:axis], start[axis] + p, *start[axis + 1 :]),
+            shape=(*shape[:axis], length, *shape[axis + 1 :]),
+        )
+        place = (slice(None),) * axis + (slice(p, p + length),)
+        _add_up(block, method, out[place], term, workers)
+
+
+def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: int) -> None:
+    """Add up the terms of a block of outputs."""
+    a, b, summed, start, shape, _, one = slices
+    fresh = True
+    ranges = [range(m) if s else range(1) for m, s in zip(b.shape, summed, strict=False)]
+    # The terms that reach all outputs go first: there is nothing to add them to.
+    for whole in (True, False):
+        for place in product(*ranges):
+            images, kernels, outs = [], [], []
+            reaches = True
+            for i, s, first, length, n in zip(place, summed, start, shape, a.shape, strict=False):
+                low, high = max(first, i), min(first + length, n + i)
+                reaches &= not s or (low == first and high == first + length)
+                images.append(slice(max(low - i, 0), max(high - i, 0)) if s else slice(None))
+                kernels.append(slice(i, i + 1) if s else slice(None))
+                outs.append(slice(low - first, max(high, low) - first) if s else slice(None))
+            if reaches is not whole:
+                continue
+            target = out[tuple(outs)]
+            if not target.size:
+                continue
+            if fresh and not whole:
+                out[...] = 0
+            term = target
+            if not (fresh and whole):
+                term = scratch[: target.size].reshape(target.shape)
+            fresh = False
+            solve_batch(one, a[tuple(images)], b[tuple(kernels)], term, method, workers)
+            if term is not target:
                 with np.errstate(all="ignore"):
                     target += term
 
@@ -187,4 +258,4 @@ def solve_batch(
     for place in np.ndindex(outs.shape[: len(several)]):
         kernel = kernels[place]
         one = problem._replace(image=images[place], kernel=kernel.reshape(kernel.shape[-2:]))
-        solve(one, method, outs[place], workers)
+        _solve.solve(one, method, outs[place], workers)
