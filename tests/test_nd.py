@@ -8,12 +8,12 @@ import itertools
 
 import numpy as np
 import pytest
+from bounds import as_integers, check_plane
 from cases import COMPLEXES, DTYPES, INTEGERS, floats, same_bits, whole_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import exact_nd, nd_sum, reversed_conjugate
 from scipy import signal
-from test_accuracy import as_integers, check_plane
 
 import fastconv
 from fastconv import _fftn, _nd, _slices, _solve, convolve, correlate, fftconvolve
