@@ -1040,18 +1040,20 @@ cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept
 
 
 cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexcept nogil:
-    """How many tiles of so many points an axis takes.
+    """How many tiles of so many points an axis takes; 0 if the kernel is longer.
 
     A tile that wraps around is right where what it wraps onto is zero on both sides.
     """
     cdef Py_ssize_t slack = min(n_before(a), n_after(a)) if zeros else 0
-    if points >= a.k and a.m + a.k - 1 - slack <= points:
+    if points < a.k:
+        return 0
+    if a.m + a.k - 1 - slack <= points:
         return 1
     return (a.m + points - a.k) // (points - a.k + 1)
 
 
 cdef enum:
-    SMALL_TILE = 1 << 14        # points that are not worth a second thread
+    SMALL_TILE = 1 << 14        # points: half of what is worth another thread
 
 
 cdef solve(
@@ -1064,7 +1066,7 @@ cdef solve(
     cdef Py_ssize_t height = grid.n * 2 if grid.folded else grid.n
     cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size, lines_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
-    cdef int n_threads = workers, n_works
+    cdef int n_threads, n_works
     cdef bint together, zeros
     cdef char* arena
     cdef char* memory
@@ -1086,9 +1088,12 @@ cdef solve(
     else:
         job.n_ty = tiles_along(&job.y, height, zeros)
         job.n_tx = tiles_along(&job.x, grid.row.n, zeros)
+    if job.n_ty == 0 or job.n_tx == 0:
+        raise ValueError("the kernel is larger than a tile")
     job.n_tiles = n_images * job.n_ty * job.n_tx
-    if grid.n * grid.row.n * job.n_tiles < 2 * SMALL_TILE:
-        n_threads = 1
+    n_threads = <int>min(
+        <double>workers, 1 + <double>grid.n * grid.row.n * job.n_tiles / (2 * SMALL_TILE),
+    )
     # A tile for each thread, or all threads to each.
     together = n_threads > 1 and (
         job.n_tiles < n_threads or (job.n_tiles < 4 * n_threads and job.n_tiles % n_threads != 0)
