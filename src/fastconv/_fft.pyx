@@ -3,12 +3,13 @@
 #     tile:   Z = DFT2(A),   Z[k] *= H[k],   out = IDFT2(Z)
 #
 # H is the spectrum of the kernel, reversed. Every output of a tile that needs no wrapped input is
-# the defining sum; an axis of n points serves n - k + 1 outputs.
+# the defining sum; an axis of n points serves n - k + 1 outputs. What wraps around may also be zero
+# on both sides: then a tile serves as many as there are.
 #
 # A real tile has twice as many rows as its transform: the lower half rides as the imaginary part.
 # With z[y] = a[y] + i a[y + n] and w = exp(i pi / (2 n)), the transform of z[y] w^y evaluates the
 # polynomial of 2 n coefficients a modulo t^n - i, at n points; the product of two such is that of
-# the polynomials modulo t^(2 n) + 1, so what wraps around is negated and not wanted anyway. There is
+# the polynomials modulo t^(2 n) + 1: what wraps around is negated, and not wanted anyway. There is
 # nothing to disentangle (right-angle convolution: Crandall and Pomerance, "Prime Numbers", 9.5.3).
 # A complex tile rides as it is.
 #
@@ -500,9 +501,9 @@ cdef inline bint to_compute(const Job* job, const Work* work) noexcept nogil:
 
 cdef void twist_rows(const Job* job, real* x, const real* w, bint back) noexcept nogil:
     """Multiply LANES rows by the twist, or by its conjugate."""
-    cdef Py_ssize_t r, g
+    cdef Py_ssize_t _, g
     cdef vec wr, wi, xr, xi
-    for r in range(LANES):
+    for _ in range(LANES):
         for g in range(job.grid.row.n // LANES):
             wr, wi = load(w), load(w + LANES)
             if back:
@@ -555,7 +556,9 @@ cdef void transform_back(
     inverse(line, x, stride, all_passes)
 
 
-cdef void block(const Job* job, real* tile, Py_ssize_t q, Py_ssize_t groups, real* lines) noexcept nogil:
+cdef void block(
+    const Job* job, real* tile, Py_ssize_t q, Py_ssize_t groups, real* lines,
+) noexcept nogil:
     """Block q of a tile to the end of its transform, times the spectrum, and back.
 
     groups: of columns that any output is taken from.
