@@ -19,12 +19,13 @@ def may_gain(kh: int, kw: int) -> bool:
     return kh * kw >= kh + kw + 5
 
 
+@np.errstate(all="ignore")
 def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
     Integers: exactly, modulo two to their width. Floating-point: every element within 2 ulp, zeros
-    exactly. No element of u is larger than 1, so that sums of rows leave the range no earlier than
-    the defining sum may.
+    exactly, and none subnormal. No element of u is larger than 1, so that sums of rows leave the
+    range no earlier than the defining sum may.
     """
     if kernel.dtype.kind == "c":
         return None
@@ -37,12 +38,15 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
         return None
     v = kernel[y]
     u = kernel[:, x] / pivot
-    # The product is rounded to half an ulp, so what is seen as 1.5 ulp is 2 at most. An ulp of a
-    # subnormal number is the smallest of them.
+    # The product is rounded to half an ulp, so what is seen as 1.5 ulp is 2 at most.
     difference = np.abs(np.multiply.outer(u, v) - kernel)
     if (difference > 1.5 * np.spacing(size)).any():
         return None
-    if ((np.multiply.outer(u, v) == 0) != (kernel == 0)).any():
+    # A product may be too small to be told from zero, but not so times a pixel. And an ulp of a
+    # subnormal number may be as large as the number.
+    if (np.logical_and.outer(u != 0, v != 0) != (kernel != 0)).any():
+        return None
+    if (size[kernel != 0] < np.finfo(kernel.dtype).tiny).any():
         return None
     return u[:, np.newaxis], v[np.newaxis]
 
