@@ -386,7 +386,7 @@ def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
     by_slices, by_transform = predict(slices, method)[1], _fftn.seconds(job, dtype)
     if by_transform < by_slices:
         return Way(None, f"sums of 2-D slices take {by_slices / by_transform:.1f} times as long")
-    return Way(slices, f"scipy.fft takes {by_transform / by_slices:.1f} times as long")
+    return Way(slices, f"it takes {by_transform / by_slices:.1f} times as long")
 
 
 def _written(result: Any, out: Array | None) -> Any:

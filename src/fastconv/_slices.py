@@ -163,7 +163,7 @@ def stacked(slices: Slices) -> Problem:
 def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
     """Return the plan for one kernel, and the seconds that all of them take."""
     problem = stacked(slices)
-    plan = _solve.plan_of(problem, method)
+    plan = _solve.choose(problem, method)[0]
     terms = calls(slices)
     seconds = terms * plan.seconds
     if any(slices.summed):
@@ -192,7 +192,7 @@ def by_slices(slices: Slices, method: str, out: Array, workers: int) -> None:
     # The outputs in blocks, along the first axis that is summed.
     axis = summed.index(True)
     step = shape[axis]
-    if out.nbytes > TERM and not _solve.plan_of(stacked(slices), method).word:
+    if out.nbytes > TERM and not predict(slices, method)[0].word:
         step = max(1, TERM * step // out.nbytes)
     term = np.empty(step * out.size // shape[axis], one.dtype)
     for p in range(0, shape[axis], step):
