@@ -17,10 +17,10 @@ from bounds import (
 from cases import ADVERSARIES, CALLS, fits, floats, same_bits
 
 import fastconv
-from fastconv import _solve
+from fastconv import _plan, _solve
 from fastconv._dispatch import engine_for
 
-LANES = dict(_solve.lanes())
+LANES = {word: _plan.unit(lanes) for word, lanes in _solve.lanes()}
 WORD = {"f": "f32", "d": "f64", "F": "f32", "D": "f64"}
 # Image and kernel: real with real is folded, anything else is not.
 PAIRS = ("ff", "fF", "Ff", "FF", "dd", "dD", "Dd", "DD")

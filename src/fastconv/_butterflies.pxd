@@ -209,9 +209,9 @@ cdef inline void plain_pass(
     """The pass whose twiddles are all 1: the last of a forward, the first of an inverse one."""
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
-    cdef Py_ssize_t b
+    cdef Py_ssize_t _
     cdef real* p = x
-    for b in range(n // radix):
+    for _ in range(n // radix):
         fetch_points(r, i, p, stride, inverse, radix)
         dft(r, i, radix)
         put_points(r, i, p, stride, inverse, radix)
@@ -225,8 +225,8 @@ cdef inline void product_pass(
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
     cdef vec t, hr, hi
-    cdef Py_ssize_t b, q
-    for b in range(n // radix):
+    cdef Py_ssize_t _, q
+    for _ in range(n // radix):
         fetch_points(r, i, x, PAIR, False, radix)
         dft(r, i, radix)
         for q in range(radix):

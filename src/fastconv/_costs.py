@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,7 +85,7 @@ def _costs_of(data: Any) -> Costs:
     ):
         models[name] = {word: tuple(float(v) for v in data[name][word]) for word in words}
         for numbers in models[name].values():
-            if len(numbers) != length or not min(numbers) >= 0 or max(numbers) == float("inf"):
+            if len(numbers) != length or not all(0 <= cost < inf for cost in numbers):
                 raise ValueError(f"{name} takes {length} costs, not {numbers}")
     return Costs(**models)  # type: ignore[arg-type]
 

@@ -3,12 +3,13 @@
 #     tile:   Z = DFT2(A),   Z[k] *= H[k],   out = IDFT2(Z)
 #
 # H is the spectrum of the kernel, reversed. Every output of a tile that needs no wrapped input is
-# the defining sum; an axis of n points serves n - k + 1 outputs.
+# the defining sum; an axis of n points serves n - k + 1 outputs. What wraps around may also be zero
+# on both sides: then a tile serves as many as there are.
 #
 # A real tile has twice as many rows as its transform: the lower half rides as the imaginary part.
 # With z[y] = a[y] + i a[y + n] and w = exp(i pi / (2 n)), the transform of z[y] w^y evaluates the
 # polynomial of 2 n coefficients a modulo t^n - i, at n points; the product of two such is that of
-# the polynomials modulo t^(2 n) + 1, so what wraps around is negated and not wanted anyway. There is
+# the polynomials modulo t^(2 n) + 1: what wraps around is negated, and not wanted anyway. There is
 # nothing to disentangle (right-angle convolution: Crandall and Pomerance, "Prime Numbers", 9.5.3).
 # A complex tile rides as it is.
 #
@@ -500,9 +501,9 @@ cdef inline bint to_compute(const Job* job, const Work* work) noexcept nogil:
 
 cdef void twist_rows(const Job* job, real* x, const real* w, bint back) noexcept nogil:
     """Multiply LANES rows by the twist, or by its conjugate."""
-    cdef Py_ssize_t r, g
+    cdef Py_ssize_t _, g
     cdef vec wr, wi, xr, xi
-    for r in range(LANES):
+    for _ in range(LANES):
         for g in range(job.grid.row.n // LANES):
             wr, wi = load(w), load(w + LANES)
             if back:
@@ -555,7 +556,9 @@ cdef void transform_back(
     inverse(line, x, stride, all_passes)
 
 
-cdef void block(const Job* job, real* tile, Py_ssize_t q, Py_ssize_t groups, real* lines) noexcept nogil:
+cdef void block(
+    const Job* job, real* tile, Py_ssize_t q, Py_ssize_t groups, real* lines,
+) noexcept nogil:
     """Block q of a tile to the end of its transform, times the spectrum, and back.
 
     groups: of columns that any output is taken from.
@@ -1040,18 +1043,20 @@ cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept
 
 
 cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexcept nogil:
-    """How many tiles of so many points an axis takes.
+    """How many tiles of so many points an axis takes; 0 if the kernel is longer.
 
     A tile that wraps around is right where what it wraps onto is zero on both sides.
     """
     cdef Py_ssize_t slack = min(n_before(a), n_after(a)) if zeros else 0
-    if points >= a.k and a.m + a.k - 1 - slack <= points:
+    if points < a.k:
+        return 0
+    if a.m + a.k - 1 - slack <= points:
         return 1
     return (a.m + points - a.k) // (points - a.k + 1)
 
 
 cdef enum:
-    SMALL_TILE = 1 << 14        # points that are not worth a second thread
+    SMALL_TILE = 1 << 14        # points: half of what is worth another thread
 
 
 cdef solve(
@@ -1064,7 +1069,7 @@ cdef solve(
     cdef Py_ssize_t height = grid.n * 2 if grid.folded else grid.n
     cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size, lines_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
-    cdef int n_threads = workers, n_works
+    cdef int n_threads, n_works
     cdef bint together, zeros
     cdef char* arena
     cdef char* memory
@@ -1086,9 +1091,12 @@ cdef solve(
     else:
         job.n_ty = tiles_along(&job.y, height, zeros)
         job.n_tx = tiles_along(&job.x, grid.row.n, zeros)
+    if job.n_ty == 0 or job.n_tx == 0:
+        raise ValueError("the kernel is larger than a tile")
     job.n_tiles = n_images * job.n_ty * job.n_tx
-    if grid.n * grid.row.n * job.n_tiles < 2 * SMALL_TILE:
-        n_threads = 1
+    n_threads = <int>min(
+        <double>workers, 1 + <double>grid.n * grid.row.n * job.n_tiles / (2 * SMALL_TILE),
+    )
     # A tile for each thread, or all threads to each.
     together = n_threads > 1 and (
         job.n_tiles < n_threads or (job.n_tiles < 4 * n_threads and job.n_tiles % n_threads != 0)

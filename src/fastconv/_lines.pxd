@@ -2,7 +2,7 @@
 
 from _word cimport real
 
-from fastconv._butterflies cimport LANES, PAIR, one_pass, plain_pass, product_pass, rows_in, rows_out, vec
+from fastconv._butterflies cimport one_pass, plain_pass, product_pass, rows_in, rows_out, vec
 
 cdef extern from *:
     """
@@ -24,34 +24,22 @@ cdef struct Line:
     const real* w[MAX_PASSES]   # twiddles of each pass
 
 
-cdef inline void forward_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, int radix,
-) noexcept nogil:
-    if radix == 8:
-        one_pass(x, stride, n, m, w, False, 8)
-    elif radix == 4:
-        one_pass(x, stride, n, m, w, False, 4)
-    elif radix == 2:
-        one_pass(x, stride, n, m, w, False, 2)
-    elif radix == 3:
-        one_pass(x, stride, n, m, w, False, 3)
-    else:
-        one_pass(x, stride, n, m, w, False, 5)
+# Each makes the radix a constant.
 
-
-cdef inline void inverse_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, int radix,
+cdef inline void twiddled_pass(
+    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, bint inverse, int radix,
 ) noexcept nogil:
+    """inverse is a constant already."""
     if radix == 8:
-        one_pass(x, stride, n, m, w, True, 8)
+        one_pass(x, stride, n, m, w, inverse, 8)
     elif radix == 4:
-        one_pass(x, stride, n, m, w, True, 4)
+        one_pass(x, stride, n, m, w, inverse, 4)
     elif radix == 2:
-        one_pass(x, stride, n, m, w, True, 2)
+        one_pass(x, stride, n, m, w, inverse, 2)
     elif radix == 3:
-        one_pass(x, stride, n, m, w, True, 3)
+        one_pass(x, stride, n, m, w, inverse, 3)
     else:
-        one_pass(x, stride, n, m, w, True, 5)
+        one_pass(x, stride, n, m, w, inverse, 5)
 
 
 cdef inline void untwiddled_pass(
@@ -125,7 +113,7 @@ cdef inline void forward(
     cdef int s
     for s in range(line.passes - 1):
         m //= line.radix[s]
-        forward_pass(x, stride, line.n, m, line.w[s], line.radix[s])
+        twiddled_pass(x, stride, line.n, m, line.w[s], False, line.radix[s])
     if all_passes:
         untwiddled_pass(x, stride, line.n, False, line.radix[line.passes - 1])
 
@@ -139,7 +127,7 @@ cdef inline void inverse(
     if all_passes:
         untwiddled_pass(x, stride, line.n, True, line.radix[line.passes - 1])
     for s in range(line.passes - 2, -1, -1):
-        inverse_pass(x, stride, line.n, m, line.w[s], line.radix[s])
+        twiddled_pass(x, stride, line.n, m, line.w[s], True, line.radix[s])
         m *= line.radix[s]
 
 
