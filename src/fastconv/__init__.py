@@ -5,6 +5,7 @@ A call goes through layers, each of which knows only those below:
     signal       the functions: signatures and documentation
     _nd, _images arguments in any dimension -> 2-D problems; scipy's checks and words
     _problem     arguments in two dimensions -> one canonical problem; scipy's checks and words
+    _plan        problem -> engine, by measured costs; _explain and plans show and keep that
     _solve       problem -> result
     _dispatch    problem -> compiled module, by word and instruction set
     _direct      the sum, tile by tile, in registers (_direct.pyx, _tiles.pxd, _simd.h)
@@ -16,8 +17,9 @@ layer. They are imported when they are first used.
 from typing import TYPE_CHECKING, Any
 
 from fastconv._config import __version__, show_config
+from fastconv._explain import Explanation, explain
 from fastconv._workers import get_workers, set_workers
-from fastconv.plans import Explanation, explain, plan
+from fastconv.plans import plan
 from fastconv.signal import (
     choose_conv_method,
     convolve,

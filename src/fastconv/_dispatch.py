@@ -88,6 +88,8 @@ _engines: dict[np.dtype[Any], tuple[Callable[..., None], Callable[[Array], Array
 
 def _offsets(stack: Array) -> Array:
     """Bytes from the first image of a stack to each, in C order of its leading axes."""
+    if stack.ndim == 3:
+        return stack.strides[0] * np.arange(stack.shape[0], dtype=np.intp)
     offsets = np.zeros((), np.intp)
     for length, stride in zip(stack.shape[:-2], stack.strides[:-2], strict=True):
         offsets = np.add.outer(offsets, stride * np.arange(length, dtype=np.intp))

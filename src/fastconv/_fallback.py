@@ -44,13 +44,16 @@ def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+_OURS = (np.ndarray, np.generic, list, tuple, int, float, complex)
+
+
 def foreign(*arrays: object) -> bool:
     """Whether scipy would hand one of the arrays to the library that it is from.
 
     It does so where the environment says SCIPY_ARRAY_API=1. Otherwise it makes NumPy arrays of
     everything, and so does fastconv.
     """
-    ours = (np.ndarray, np.generic, list, tuple, int, float, complex)
-    if all(isinstance(array, ours) for array in arrays):
-        return False
-    return os.environ.get("SCIPY_ARRAY_API", "0").lower() not in ("", "0", "false")
+    for array in arrays:
+        if not isinstance(array, _OURS):
+            return os.environ.get("SCIPY_ARRAY_API", "0").lower() not in ("", "0", "false")
+    return False

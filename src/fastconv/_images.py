@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from fastconv._problem import Problem
+
     Array = np.ndarray[Any, Any]
 
 
@@ -33,6 +35,35 @@ def stack(
     workers: SupportsIndex | None,
 ) -> Array:
     """Convolve or correlate images along the two axes that `axes` names, in stacks."""
+    problem, pair, final = stacked(name, in1, in2, mode, boundary, fillvalue, axes)
+    n_threads = resolve(workers)
+    if out is not None:
+        check_out(out, final, problem.dtype)
+    overlap = out is not None and (
+        np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel)
+    )
+    result = np.empty(final, problem.dtype) if out is None or overlap else out
+    if result.size:
+        images, kernels = problem.image, problem.kernel
+        outs = np.moveaxis(result, pair, (-2, -1))
+        solve_batch(first_of(problem), images, kernels, outs, method, n_threads)
+    if out is None:
+        return result
+    if result is not out:
+        out[...] = result
+    return out
+
+
+def stacked(
+    name: str,
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str,
+    boundary: str,
+    fillvalue: Any,
+    axes: Any,
+) -> tuple[Problem, tuple[int, int], tuple[int, ...]]:
+    """Return the problem, with stacks of arrays, its axes in the result, and that one's shape."""
     arrays = np.asarray(in1), np.asarray(in2)
     ndim = max(a.ndim for a in arrays)
     if min(a.ndim for a in arrays) < 2:
@@ -43,26 +74,14 @@ def stack(
         name, name == "correlate2d", images, kernels, mode, boundary, fillvalue, stacked=True
     )
     shape = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
-    n_threads = resolve(workers)
     final = np.moveaxis(np.broadcast_to(np.empty(()), shape + problem.shape), (-2, -1), pair).shape
-    if out is not None:
-        check_out(out, final, problem.dtype)
-    overlap = out is not None and (
-        np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel)
-    )
-    result = np.empty(final, problem.dtype) if out is None or overlap else out
-    if result.size:
-        images, kernels = problem.image, problem.kernel
-        one = problem._replace(
-            image=images[(0,) * (images.ndim - 2)], kernel=kernels[(0,) * (kernels.ndim - 2)]
-        )
-        outs = np.moveaxis(result, pair, (-2, -1))
-        solve_batch(one, images, kernels, outs, method, n_threads)
-    if out is None:
-        return result
-    if result is not out:
-        out[...] = result
-    return out
+    return problem, pair, final
+
+
+def first_of(problem: Problem) -> Problem:
+    """Return the first of a stack of problems."""
+    image, kernel = (array[(0,) * (array.ndim - 2)] for array in (problem.image, problem.kernel))
+    return problem._replace(image=image, kernel=kernel)
 
 
 def _two(axes: Any, ndim: int) -> tuple[int, int]:

@@ -158,7 +158,9 @@ def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
     if not summed:
         parts = tuple(slice(s, s + n) for s, n in zip(job.start, job.shape, strict=True))
         return (a * b)[parts]
-    dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
+    dtype = a.dtype
+    if dtype is not b.dtype or dtype not in TRANSFORMED:
+        dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
     return Task(job, dtype, "fast")
 
 
@@ -226,6 +228,9 @@ def _axes(axes: Any, ndim: int) -> list[int]:
 # --- dtypes --------------------------------------------------------------------------------------
 
 
+TRANSFORMED = frozenset(map(np.dtype, "fdgFDG"))
+
+
 def _transformed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Dtype in which `scipy.fft` takes an operand."""
     if dtype.kind not in "fc":
@@ -247,25 +252,34 @@ def job_of(a: Array, b: Array, extent: int, paired: Any) -> Job:
     """Describe what a mode asks for."""
     if extent == FULL and b.size > a.size:
         a, b = b, a
-    start, shape = [], []
-    for i, (n, m) in enumerate(zip(a.shape, b.shape, strict=True)):
+    sizes = list(zip(a.shape, b.shape, strict=True))
+    if not paired:
+        if extent == FULL:
+            shape = tuple([n + m - 1 for n, m in sizes])
+            return Job(a, b, (0,) * a.ndim, shape, (False,) * a.ndim)
+        if extent == SAME:
+            return Job(a, b, tuple([(m - 1) // 2 for _, m in sizes]), a.shape, (False,) * a.ndim)
+    start, lengths = [], []
+    for i, (n, m) in enumerate(sizes):
         length = max(n, m) if i in paired else n + m - 1
         if extent == FULL:
             start.append(0)
-            shape.append(length)
+            lengths.append(length)
         elif extent == SAME:
             start.append((length - n) // 2)
-            shape.append(n)
+            lengths.append(n)
         else:
             start.append(0 if i in paired else min(n, m) - 1)
-            shape.append(length if i in paired else abs(n - m) + 1)
-    return Job(a, b, tuple(start), tuple(shape), tuple(i in paired for i in range(a.ndim)))
+            lengths.append(length if i in paired else abs(n - m) + 1)
+    return Job(a, b, tuple(start), tuple(lengths), tuple(i in paired for i in range(a.ndim)))
 
 
 def promoted(task: Task) -> tuple[Job, np.dtype[Any]]:
     """Return the job with its arrays converted, before any arithmetic, and the dtype of that."""
     job, dtype, _ = task
     word = COMPUTED_IN.get(dtype, dtype)
+    if job.a.dtype is word and job.b.dtype is word and word.kind != "c":
+        return job, word
     a, b = real_where_it_can(job.a, word), real_where_it_can(job.b, word)
     return job._replace(a=a, b=b), word
 
@@ -386,7 +400,7 @@ def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
     by_slices, by_transform = predict(slices, method)[1], _fftn.seconds(job, dtype)
     if by_transform < by_slices:
         return Way(None, f"sums of 2-D slices take {by_slices / by_transform:.1f} times as long")
-    return Way(slices, f"scipy.fft takes {by_transform / by_slices:.1f} times as long")
+    return Way(slices, f"it takes {by_transform / by_slices:.1f} times as long")
 
 
 def _written(result: Any, out: Array | None) -> Any:

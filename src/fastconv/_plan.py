@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastconv import _costs
+from fastconv import _costs, _rank_one
 
 Lengths = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -84,6 +84,19 @@ def _tiles(outputs: int, taps: int, slack: int, inputs: Lengths) -> Lengths:
     return np.where(inputs >= outputs + taps - 1 - slack, 1, several)
 
 
+def grid(facts: Facts, plan: Plan) -> tuple[int, int]:
+    """How many tiles along y and x a plan has; pieces of rows, or of columns, if it is a line."""
+    (m_y, m_x), (kh, kw), (slack_y, slack_x) = facts.outputs, facts.taps, facts.slack
+    points = 2 if facts.image_parts == facts.kernel_parts == 1 else 1
+    if plan.line:
+        inputs = np.array(points * plan.height * plan.width)
+        if kh == 1:
+            return m_y, int(_tiles(m_x, kw, slack_x, inputs))
+        return int(_tiles(m_y, kh, slack_y, inputs)), m_x
+    n_y = _tiles(m_y, kh, slack_y, np.array(points * plan.height))
+    return int(n_y), int(_tiles(m_x, kw, slack_x, np.array(plan.width)))
+
+
 def _axis(outputs: int, taps: int, slack: int, n: Lengths, points: int) -> tuple[Lengths, Lengths]:
     """Lengths worth a look along an axis, and how many tiles each needs.
 
@@ -139,6 +152,20 @@ def _transform_word(engine: str, char: str) -> str | None:
     return None if engine == "certified" and char in "dD" else "f64"
 
 
+def _not_separable(kh: int, kw: int) -> str:
+    if min(kh, kw) == 1:
+        return "the kernel is a single row or column"
+    if not _rank_one.may_gain(kh, kw):
+        return "with so few taps, two steps are not as accurate as one"
+    return "the kernel is not the outer product of two vectors"
+
+
+def _no_transform(dtype: np.dtype[Any]) -> str:
+    if dtype.char in "gG":
+        return f"there is no transform for {dtype}"
+    return f"no transform keeps the bound of the defining sum in {dtype}"
+
+
 @lru_cache(maxsize=1024)
 def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Plan:
     """Return the cheapest engine that the method allows, and why not the others."""
@@ -156,7 +183,7 @@ def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Pla
             found.append(Plan(engine, seconds=seconds))
         elif engine == "separable":
             if not facts.rank_one:
-                others.append((engine, "the kernel is not the outer product of two vectors"))
+                others.append((engine, _not_separable(kh, kw)))
             else:
                 seconds = _costs.separable(facts.word, outputs, kh, kw, planes)
                 found.append(Plan(engine, seconds=seconds))
@@ -165,9 +192,9 @@ def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Pla
             if engine == "certified" and kh * kw == 1:
                 others.append((engine, "there is one tap"))
             elif word is None:
-                others.append((engine, f"no transform is accurate enough for {facts.char!r}"))
+                others.append((engine, _no_transform(np.dtype(facts.char))))
             elif not facts.transformable:
-                others.append((engine, "an operand is not finite, or too large to come out exact"))
+                others.append((engine, "an Inf, a NaN or a large integer is in the way"))
             else:
                 best = tile(facts, word, dict(lanes)[word])
                 if best is None:
@@ -180,7 +207,7 @@ def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Pla
     found.sort(key=lambda plan: plan.seconds)
     best_plan = found[0]
     others += [
-        (plan.engine, f"{plan.seconds / best_plan.seconds:.1f} times the time predicted")
+        (plan.engine, f"it takes {plan.seconds / best_plan.seconds:.1f} times as long")
         for plan in found[1:]
     ]
     return best_plan._replace(others=tuple(others))

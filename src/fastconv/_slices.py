@@ -116,7 +116,8 @@ def slices_of(job: Job, dtype: np.dtype[Any]) -> Slices:
     job = _with_a_plane(job)
     y, x = _plane(job)
     rest = [axis for axis in range(len(job.shape)) if axis not in (y, x)]
-    a, b = (np.moveaxis(array, (y, x), (-2, -1)) for array in (job.a, job.b))
+    order = [*rest, y, x]
+    a, b = job.a.transpose(order), job.b.transpose(order)
     finite_b = all_finite(job.b)
     b_is_larger = (prod(b.shape[-2:]), b.size) > (prod(a.shape[-2:]), a.size)
     if b_is_larger and finite_b and all_finite(job.a):
@@ -163,7 +164,7 @@ def stacked(slices: Slices) -> Problem:
 def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
     """Return the plan for one kernel, and the seconds that all of them take."""
     problem = stacked(slices)
-    plan = _solve.plan_of(problem, method)
+    plan = _solve.choose(problem, method)[0]
     terms = calls(slices)
     seconds = terms * plan.seconds
     if any(slices.summed):
@@ -192,7 +193,7 @@ def by_slices(slices: Slices, method: str, out: Array, workers: int) -> None:
     # The outputs in blocks, along the first axis that is summed.
     axis = summed.index(True)
     step = shape[axis]
-    if out.nbytes > TERM and not _solve.plan_of(stacked(slices), method).word:
+    if out.nbytes > TERM and not predict(slices, method)[0].word:
         step = max(1, TERM * step // out.nbytes)
     term = np.empty(step * out.size // shape[axis], one.dtype)
     for p in range(0, shape[axis], step):
@@ -247,7 +248,12 @@ def solve_batch(
     call of an engine.
     """
     stack = outs.shape[:-2]
-    images = np.broadcast_to(images, stack + images.shape[-2:])
+    if images.shape[:-2] != stack:
+        images = np.broadcast_to(images, stack + images.shape[-2:])
+    if kernels.size == prod(kernels.shape[-2:]):
+        one = problem._replace(image=images, kernel=kernels.reshape(kernels.shape[-2:]))
+        _solve.solve(one, method, outs, workers)
+        return
     kernels = kernels[(np.newaxis,) * (outs.ndim - kernels.ndim)]
     # Axes along which there is one kernel go last: they are the engine's.
     several = [axis for axis in range(len(stack)) if kernels.shape[axis] > 1]

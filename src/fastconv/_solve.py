@@ -51,6 +51,10 @@ class Direct:
             _complete(problem, out, workers)
 
 
+DIRECT = Direct(_plan.Plan("direct"))
+"""It keeps nothing of a kernel, so one serves all."""
+
+
 class Separable:
     """The defining sum, in two steps."""
 
@@ -180,8 +184,12 @@ def choose(
 def is_small(problem: Problem, method: str) -> bool:
     """Whether a plan would take longer than it could save."""
     image, kernel = problem.image, problem.kernel
-    products = prod(image.shape[:-2]) * prod(problem.shape) * kernel.size
-    products *= (1 + (image.dtype.kind == "c")) * (1 + (kernel.dtype.kind == "c"))
+    m_y, m_x = problem.shape
+    products: int = m_y * m_x * kernel.size
+    if image.ndim > 2:
+        products *= prod(image.shape[:-2])
+    if problem.dtype.kind == "c":
+        products *= (1 + (image.dtype.kind == "c")) * (1 + (kernel.dtype.kind == "c"))
     return products < SMALL and method in ("auto", "fast")
 
 
@@ -201,7 +209,7 @@ def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
 def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
     if method == "direct" or is_small(problem, method):
-        return Direct(_plan.Plan("direct"))
+        return DIRECT
     plan, factors = choose(problem, method, once)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)

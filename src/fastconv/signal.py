@@ -72,9 +72,21 @@ def convolve2d(
         other axes are broadcast, as in `numpy.matmul`; an input with two dimensions is one image.
         The result has the broadcast axes, and rows and columns at the place that `axes` names in
         it. By default the inputs have two dimensions.
-    method : {'auto', 'direct'}, optional
-        How to compute it. 'direct' is the defining sum; 'auto', the default, the fastest way that
-        keeps the accuracy of the defining sum, which is 'direct' so far.
+    method : {'auto', 'direct', 'separable', 'fft'}, optional
+        How to compute it:
+
+        ``auto``
+            The fastest way that keeps the accuracy of the defining sum, whatever that is: a sum,
+            two of them, or Fourier transforms in float64 whose every output is proved to be as
+            accurate, or summed. The default.
+        ``direct``
+            The defining sum.
+        ``separable``
+            The defining sum in two steps, along the columns and along the rows. The kernel must
+            be the outer product of two vectors.
+        ``fft``
+            Fourier transforms of one tile after the other, with an accuracy of their own; see the
+            notes. Tiles with an Inf or a NaN are summed.
     out : ndarray, optional
         Array of the shape and dtype of the result, in any layout, to write it to. It may overlap
         the inputs.
@@ -91,10 +103,11 @@ def convolve2d(
     ------
     ValueError
         If an input is not 2-dimensional, `axes` are not two of its axes, the other axes cannot be
-        broadcast, an option not one of the above, `fillvalue` not a value
-        of the result's dtype, that dtype not a numeric one of at least 8 bits (bool, float16 and
-        object are refused), no input at least as large as the other in 'valid' mode, an empty
-        image to be extended by 'wrap' or 'symm', or `out` of another shape or not writeable.
+        broadcast, an option not one of the above, the kernel not separable if it is to be,
+        `fillvalue` not a value of the result's dtype, that dtype not a numeric one of at least 8
+        bits (bool, float16 and object are refused), no input at least as large as the other in
+        'valid' mode, an empty image to be extended by 'wrap' or 'symm', or `out` of another shape
+        or not writeable.
     TypeError
         If `out` is not an array of the result's dtype, or `workers` not an integer.
     MemoryError
@@ -103,6 +116,8 @@ def convolve2d(
     See Also
     --------
     correlate2d : The same without rotating the kernel.
+    explain : Tell how a call computes its result, and why.
+    plan : One kernel made ready for many images.
     set_workers : Number of threads for all calls.
 
     Notes
@@ -112,6 +127,10 @@ def convolve2d(
     complex output is a sum of n = 2MN real products. The bound is Jeannerod and Rump's, "Improved
     error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34
     (2013). Integers wrap around: they are exact modulo two to the power of their width.
+
+    With method 'fft' every output of a tile has an error of at most ``21 log2(N) u`` times the
+    2-norms of the tile and of the kernel, for tiles of N points, apart from underflow; integers
+    are exact all the same. `explain` tells the bound of a call.
 
     Examples
     --------
@@ -168,7 +187,7 @@ def correlate2d(
         As in `convolve2d`.
     axes : tuple of two ints, optional
         As in `convolve2d`.
-    method : {'auto', 'direct'}, optional
+    method : {'auto', 'direct', 'separable', 'fft'}, optional
         As in `convolve2d`.
     out : ndarray, optional
         As in `convolve2d`.
@@ -280,8 +299,12 @@ def convolve(
     Integers are exact modulo two to the power of their width with every method; the sum of two
     bool arrays is true where it is not zero. float16 is computed in float32 and rounded once, in
     every dimension and size. 'direct' has the accuracy of `convolve2d`, with n the number of
-    products. 'fft' and 'auto' have errors of at most ``32 log2(N) u`` times the product of the
-    inputs' 2-norms, with N the number of points of the transform.
+    products. 'fft' and 'auto' in one and two dimensions have errors of at most ``21 log2(N) u``
+    times the 2-norms of the smaller input and of the tile of the other that an output is computed
+    from, with N the number of points of the tile's transform. In more dimensions 'fft' goes
+    through SciPy's transform, if SciPy is installed, and the bound is ``32 log2(N) u`` times the
+    2-norms of the inputs. 'auto' does so where that is fastest; otherwise it adds up results of
+    two dimensions, and their errors. `explain` tells the bound of a call.
 
     In one dimension nothing is multiplied with what lies outside the inputs. In more, as in
     scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
@@ -416,9 +439,8 @@ def fftconvolve(
 
     Notes
     -----
-    The error is at most ``32 log2(N) u`` times the product of the inputs' 2-norms, with N the
-    number of points of the transform. The inputs are converted to the result's dtype first. An Inf
-    or a NaN does not spoil what is far from it.
+    The error is that of `convolve` by method 'auto'. The inputs are converted to the result's dtype
+    first. An Inf or a NaN does not spoil what is far from it.
 
     Examples
     --------
@@ -517,6 +539,7 @@ def choose_conv_method(
     See Also
     --------
     convolve : Its 'auto' is faster than the better of the two where something else is.
+    explain : Tell more: what 'auto' takes, how long, and how accurate it is.
 
     Examples
     --------

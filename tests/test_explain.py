@@ -1,0 +1,130 @@
+"""What `explain` says, against what is done."""
+
+import numpy as np
+import pytest
+from cases import DTYPES, whole_numbers
+
+import fastconv
+from fastconv import _solve, explain
+
+rng = np.random.default_rng(1)
+
+
+def normal(*shape, dtype="d"):
+    return rng.standard_normal(shape).astype(dtype)
+
+
+GAUSSIAN = np.exp(-(np.linspace(-2, 2, 21) ** 2))
+BLUR = np.multiply.outer(GAUSSIAN, GAUSSIAN)
+
+# Arguments, and what they lead to: route, engine, number of calls.
+TYPICAL = [
+    ((normal(200, 300), normal(3, 3)), {}, "plane", "direct", 1),
+    ((normal(900, 800), BLUR, "same", "symm"), {}, "plane", "separable", 1),
+    ((normal(900, 800, dtype="f"), normal(65, 65, dtype="f")), {}, "plane", "certified", 1),
+    ((normal(900, 800), normal(65, 65)), {}, "plane", "direct", 1),
+    ((normal(900, 800), normal(65, 65)), {"method": "fft"}, "plane", "fft", 1),
+    ((normal(900, 800), normal(65, 65)), {"function": "convolve"}, "plane", "fft", 1),
+    ((normal(10**5), normal(5000)), {"function": "correlate"}, "plane", "fft", 1),
+    ((normal(10**5), normal(5000)), {"function": "correlate", "method": "direct"}, "plane",
+     "direct", 1),
+    ((normal(8, 200, 200), normal(3, 41, 1), "full"), {"axes": (0, 1)}, "slices", "certified", 1),
+    ((normal(64, 64, 64), normal(64, 64, 64)), {"function": "convolve"}, "fftn", "scipy.fft", 1),
+    ((normal(64, 64, 64), normal(3, 5, 4)), {"function": "oaconvolve"}, "slices", "direct", 3),
+    ((normal(9, 300, 300), normal(1, 40, 40)), {"function": "fftconvolve"}, "slices", "fft", 1),
+    ((normal(9, 300, 300), normal(9, 40, 40)), {"function": "fftconvolve", "axes": (1, 2)},
+     "slices", "fft", 9),
+    ((normal(1, 4), normal(3, 1)), {"function": "fftconvolve"}, "multiply", "product", 1),
+    ((2.0, 3.0), {"function": "convolve"}, "multiply", "product", 1),
+    ((np.ones(3, object), [1.0]), {"function": "correlate"}, "scipy", "scipy", 1),
+    ((np.ones((0, 3)), np.ones((2, 2)), "same"), {}, "plane", "direct", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", range(len(TYPICAL)))
+def test_typical_calls_are_explained(case):
+    args, kwargs, route, engine, calls = TYPICAL[case]
+    if kwargs.get("axes") == (0, 1):
+        args = (np.moveaxis(args[0], 0, -1).astype("f"), args[1][0].astype("f"), *args[2:])
+        args = (args[0], np.tile(args[1], (1, 41)) * normal(41, 41, dtype="f"), *args[2:])
+    told = explain(*args, **kwargs)
+    assert (told.route, told.engine, told.calls) == (route, engine, calls)
+    assert (told.tile is None) == (told.memory is None) or engine == "scipy.fft"
+    assert str(told) == repr(told)
+    lines = str(told).splitlines()
+    assert lines[0].startswith(kwargs.get("function", "convolve2d"))
+    assert engine in lines[1]
+    assert all(len(line) <= 100 for line in lines[1:])
+
+
+@pytest.mark.parametrize("case", range(len(TYPICAL)))
+def test_the_engine_that_is_told_is_the_one_that_runs(case, monkeypatch):
+    args, kwargs, route, engine, calls = TYPICAL[case]
+    if route not in ("plane", "slices") or "axes" in kwargs:
+        return
+    ran = []
+    choose = _solve.engine
+
+    def noted(*args, **kwargs):
+        made = choose(*args, **kwargs)
+        ran.append(made.plan.engine)
+        return made
+
+    monkeypatch.setattr(_solve, "engine", noted)
+    name = kwargs.get("function", "convolve2d")
+    more = {key: value for key, value in kwargs.items() if key != "function"}
+    y = getattr(fastconv, name)(*args, **more)
+    assert set(ran) == ({engine} if y.size else set())
+    if route == "slices":
+        assert len(ran) % calls == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_is_explained_in_words(dtype):
+    x, k = whole_numbers(rng, (200, 200), dtype), whole_numbers(rng, (25, 25), dtype)
+    for function in ("convolve2d", "correlate2d", "convolve", "correlate", "fftconvolve"):
+        text = str(explain(x, k, function=function))
+        assert str(np.dtype(dtype)) in text
+        assert f"{dtype!r}" not in text
+        exact = np.dtype(dtype).kind in "iu" and function != "fftconvolve"
+        assert ("integers are exact" in text) == exact
+    cube = whole_numbers(rng, (12, 13, 14), dtype)
+    assert str(np.dtype(dtype)) in str(explain(cube, cube, function="convolve"))
+
+
+def test_the_methods_that_change_the_engine_do_so():
+    x = normal(300, 300, dtype="f")
+    for k in (normal(3, 3, dtype="f"), BLUR.astype("f"), normal(41, 41, dtype="f")):
+        for method in ("auto", "direct", "fft"):
+            told = explain(x, k, method=method)
+            if "to change" in str(told):
+                line = str(told).splitlines()[-1]
+                for other in ("direct", "separable", "fft"):
+                    if f"method={other!r}" in line:
+                        assert explain(x, k, method=other).engine == other != told.engine
+
+
+def test_threads_change_nothing_but_their_number():
+    x, k = normal(300, 300), normal(25, 25)
+    one, two = (explain(x, k, function="convolve", workers=n) for n in (1, 2))
+    assert (one.threads, two.threads) == (1, 2)
+    assert (one.engine, one.tile, one.predicted) == (two.engine, two.tile, two.predicted)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"function": "sepfir2d"}, "must be one of"),
+        ({"method": "x"}, "method flags"),
+        ({"function": "convolve", "method": "separable"}, "method flags"),
+        ({"function": "convolve", "boundary": "wrap"}, "no boundary"),
+        ({"function": "correlate", "fillvalue": 3}, "no boundary"),
+        ({"function": "convolve", "axes": 0}, "no axes"),
+        ({"function": "fftconvolve", "method": "fft"}, "no method"),
+        ({"function": "fftconvolve", "axes": 7}, "axes exceeds"),
+        ({"mode": "x"}, "mode flags"),
+    ],
+)
+def test_what_the_function_refuses_is_refused(kwargs, words):
+    with pytest.raises(ValueError, match=words):
+        explain(np.ones((4, 4)), np.ones((2, 2)), **kwargs)
