@@ -20,7 +20,7 @@ from cases import (
 from oracle import exact
 
 import fastconv
-from fastconv._rank_one import factors, may_gain
+from fastconv._rank_one import ROUNDING, factors, may_gain
 
 PAIRS = ("ff", "dd", "Ff", "Dd")
 
@@ -68,7 +68,7 @@ def rank_one_of(rng, shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", "fdg")
-def test_factors_multiply_to_the_kernel_within_2_ulp(dtype):
+def test_factors_multiply_to_the_kernel_but_for_rounding(dtype):
     rng = np.random.default_rng(1)
     found = 0
     for _ in range(300):
@@ -87,7 +87,8 @@ def test_factors_multiply_to_the_kernel_within_2_ulp(dtype):
         assert column.dtype == row.dtype == k.dtype
         assert abs(column).max() <= 1
         product = column.astype("g") * row.astype("g")
-        assert (abs(product - k) <= 2 * np.spacing(abs(k)).astype("g")).all()
+        u = np.finfo(dtype).eps.astype("g") / 2
+        assert (abs(product - k) <= (ROUNDING + 1) * u * abs(k).astype("g")).all()
         assert ((product == 0) == (k == 0)).all()
     assert found > 50
 
@@ -107,7 +108,7 @@ def test_kernels_that_are_products_to_the_bit_are_found(dtype):
 
 
 @pytest.mark.parametrize("dtype", "fd")
-def test_a_tap_that_is_off_by_3_ulp_makes_it_another_kernel(dtype):
+def test_a_tap_that_is_far_off_makes_it_another_kernel(dtype):
     rng = np.random.default_rng(3)
     for _ in range(50):
         k = outer(powers_of_two(rng, 5, dtype), floats(rng, 6, dtype))
@@ -116,7 +117,7 @@ def test_a_tap_that_is_off_by_3_ulp_makes_it_another_kernel(dtype):
         i, j = (y + 1 + rng.integers(4)) % 5, (x + 1 + rng.integers(5)) % 6
         if k[i, j] == 0:
             continue
-        for ulps, rank_one in ((0, True), (1, True), (-1, True), (3, False), (-4, False)):
+        for ulps, rank_one in ((0, True), (2, True), (-2, True), (8, False), (-8, False)):
             near = k.copy()
             near[i, j] += ulps * np.spacing(abs(k[i, j]))
             if np.spacing(abs(near[i, j])) != np.spacing(abs(k[i, j])):
@@ -128,19 +129,18 @@ def test_a_tap_that_is_off_by_3_ulp_makes_it_another_kernel(dtype):
 
 
 @pytest.mark.parametrize("dtype", "fd")
-def test_two_ulp_at_most_are_allowed_of_a_tap(dtype):
-    """1 + 1.5 eps is as near to u v as to a neighbour: what is seen is never more than is."""
+def test_six_roundings_at_most_are_allowed_of_a_tap(dtype):
     eps = np.finfo(dtype).eps
     k = np.ones((3, 3), dtype)
     allowed = []
-    for ulps in range(-5, 6):
+    for ulps in range(-9, 6):
         k[2, 2] = 1 + ulps * eps if ulps >= 0 else 1 + ulps * eps / 2
         k[0, 0] = 1.5  # the pivot is elsewhere
         k[0], k[:, 0] = 1.5, 1.5
         k[0, 0] = 2.25
         if factors(k) is not None:
             allowed.append(ulps)
-    assert allowed == [-1, 0, 1]
+    assert allowed == list(range(-5, 4))  # an ulp below 1 is one rounding, above two
 
 
 @pytest.mark.parametrize("dtype", "fdg")
@@ -164,7 +164,8 @@ def test_zeros_must_be_zeros(dtype):
     assert factors(np.array([[1, normal], [0.5, normal]], dtype)) is None
     assert factors(np.array([[1, normal], [normal / 4, 0]], dtype)) is None
     assert factors(np.array([[1, 2 * normal], [normal, 0]], dtype)) is None
-    assert factors(np.zeros((3, 3), dtype)) is None
+    column, row = factors(np.zeros((3, 2), dtype))
+    assert not (column * row).any()
 
 
 @pytest.mark.parametrize("dtype", "fdg")
@@ -201,7 +202,8 @@ def test_integer_factors_are_exact_modulo_their_width(dtype):
             found += 1
             assert same_bits(pair[0] * pair[1], outer(u, v))
     assert found > 60
-    assert factors(np.zeros((3, 4), dtype)) is None
+    column, row = factors(np.zeros((3, 4), dtype))
+    assert not (column * row).any()
     for kernel, rank_one in (
         ([[1, 2], [2, 4]], True),
         ([[6, 9], [4, 6]], True),
@@ -279,15 +281,15 @@ def test_adversarial_data_keep_the_bound_of_the_sum(adversary, pair, record_rati
 
 
 @pytest.mark.parametrize("dtype", "fd")
-def test_factors_that_are_off_by_2_ulp_keep_the_bound_of_the_sum(dtype, record_ratio):
+def test_factors_that_are_off_keep_the_bound_of_the_sum(dtype, record_ratio):
     """The smallest kernels that are done in two steps unasked, off as far as they may be."""
     rng = np.random.default_rng(9)
     eps = np.finfo(dtype).eps
     for _ in range(60):
-        shape = [(3, 4), (4, 3), (2, 7), (7, 2), (4, 4)][rng.integers(5)]
+        shape = [(3, 6), (6, 3), (2, 10), (10, 2), (4, 4)][rng.integers(5)]
         assert may_gain(*shape)
         k = outer(powers_of_two(rng, shape[0], dtype), (1.1 + 0.8 * rng.random(shape[1])))
-        off = 1 + eps * rng.integers(-1, 2, shape)
+        off = 1 + eps * rng.integers(-2, 3, shape)
         y, x = np.unravel_index(np.argmax(abs(k)), k.shape)
         off[y], off[:, x] = 1, 1
         k = (k.astype(dtype) * off).astype(dtype)

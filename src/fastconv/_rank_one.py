@@ -46,8 +46,8 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
     Integers: exactly, modulo two to their width. Floating-point: up to rounding, zeros exactly, and
-    none subnormal. No element of u is larger than 1, so that sums of rows leave the range no earlier
-    than the defining sum may.
+    none subnormal. No element of u is larger than 1, so that sums of rows leave the range no
+    earlier than the defining sum may.
     """
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
