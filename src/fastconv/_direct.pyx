@@ -41,13 +41,14 @@ from fastconv._tiles cimport (
     n_after,
     n_before,
     put,
+    share,
     source,
 )
 
 cdef extern from "_simd.h":
     ctypedef real vec
     const char* LEVEL
-    enum: ROWS, VECS, LANES, BLOCK, CACHE_LINE
+    enum: ROWS, VECS, LANES, BLOCK, CACHE_LINE, IS_FLOAT
     vec load(const real*) noexcept nogil
     void store(real*, vec) noexcept nogil
     vec splat(real) noexcept nogil
@@ -106,6 +107,7 @@ cdef struct Job:
     Py_ssize_t span             # words of the widest row that is read
     Py_ssize_t pitch            # words between scratch rows
     Py_ssize_t half_pitch       # words between rows that are summed with v
+    char* spoilt                # [tile]: whether such a sum is Inf or NaN
     Py_ssize_t n_rows           # scratch rows of one plane
     Py_ssize_t n_pointers       # row pointers of one plane
 
@@ -331,7 +333,10 @@ cdef void sum_rows(
     const real** pointers, real* scratch,
 ) noexcept nogil:
     """Sum the input rows of a tile with v; what is left to do is a column of taps."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, x
+    cdef vec zero = splat(0), zeros = splat(0)
+    cdef real total = 0
+    cdef real words[LANES]
     rows.kh = 1
     if not in_place:
         width = round_up(width, LANES)
@@ -340,6 +345,17 @@ cdef void sum_rows(
     )
     for i in range(n_rows):
         pointers[i] = scratch + i * job.half_pitch
+        if IS_FLOAT:
+            # A sum may leave the range whose product with a small u would not.
+            for x in range(width // LANES):
+                zeros = zeros + zero * load(pointers[i] + x * LANES)
+            for x in range(width // LANES * LANES, width):
+                total = total + 0 * pointers[i][x]
+    store(words, zeros)
+    for x in range(LANES):
+        total = total + words[x]
+    if total != 0:
+        job.spoilt[0] = True
     rows.rows = pointers
     rows.taps = job.taps[1]
     rows.kh, rows.kw = job.y.k, 1
@@ -407,12 +423,12 @@ cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
     cdef Py_ssize_t k = t // job.parts // job.n_tx // job.n_ty
     cdef Py_ssize_t y0 = ty * job.tile_rows
     cdef Py_ssize_t y1 = min(y0 + job.tile_rows, job.y.m)
-    cdef Py_ssize_t x0 = tx * (job.x.m // job.n_tx) + min(tx, job.x.m % job.n_tx)
-    cdef Py_ssize_t x1 = (tx + 1) * (job.x.m // job.n_tx) + min(tx + 1, job.x.m % job.n_tx)
+    cdef Py_ssize_t x0 = share(job.x.m, job.n_tx, tx), x1 = share(job.x.m, job.n_tx, tx + 1)
     cdef real* scratch = <real*>memory
     cdef const real** pointers = <const real**>(
         scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
+    job.spoilt += t
     if job.image_offsets != NULL:
         job.image += job.image_offsets[k]
         job.out += job.out_offsets[k]
@@ -544,7 +560,9 @@ def run(
     const Py_ssize_t[::1] image_offsets=None,   # IN: of the images of a stack, in bytes
     const Py_ssize_t[::1] out_offsets=None,
 ):
+    """Solve a problem; the tiles, as (image, y0, y1, x0, x1), that two sums may have spoilt."""
     cdef Job job
+    cdef bytearray spoilt
     cdef elem[2] outside = [0, 0]
     cdef Taps taps, more_taps
     cdef bint transposed
@@ -584,6 +602,8 @@ def run(
     lay_out(&job)
 
     n_tiles = n_images * job.n_ty * job.n_tx * job.parts
+    spoilt = bytearray(n_tiles if job.separable else 0)
+    job.spoilt = spoilt
     workload = <double>job.y.k + job.x.k if job.separable else <double>job.y.k * job.x.k
     workload *= <double>n_images * job.y.m * job.x.m * job.planes * job.parts
     n_threads = <int>min(<double>min(workers, n_tiles), 1 + workload / THREAD_WORKLOAD)
@@ -639,6 +659,18 @@ def run(
             for t in prange(n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
                 tile(&job, t, memory + threadid() * n_scratch)
         free(arena)
+    if not job.separable or not any(spoilt):
+        return ()
+    return [rectangle(&job, t, transposed) for t in range(n_tiles) if spoilt[t]]
+
+
+cdef tuple rectangle(const Job* job, Py_ssize_t t, bint transposed):
+    cdef Py_ssize_t tx = t % job.n_tx, ty = t // job.n_tx % job.n_ty
+    cdef Py_ssize_t y0 = ty * job.tile_rows, y1 = min(y0 + job.tile_rows, job.y.m)
+    cdef Py_ssize_t x0 = share(job.x.m, job.n_tx, tx), x1 = share(job.x.m, job.n_tx, tx + 1)
+    if transposed:
+        y0, y1, x0, x1 = x0, x1, y0, y1
+    return t // (job.n_tx * job.n_ty), y0, y1, x0, x1
 
 
 def _multiply_adds(Py_ssize_t n):

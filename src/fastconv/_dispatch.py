@@ -17,7 +17,7 @@ import numpy as np
 from fastconv import _runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from fastconv._problem import Problem
@@ -83,7 +83,7 @@ def word_of(dtype: np.dtype[Any]) -> str:
     return _WORDS[dtype.char][0]
 
 
-_engines: dict[np.dtype[Any], tuple[Callable[..., None], Callable[[Array], Array] | None]] = {}
+_engines: dict[np.dtype[Any], tuple[Callable[..., Any], Callable[[Array], Array] | None]] = {}
 
 
 def _offsets(stack: Array) -> Array:
@@ -96,10 +96,13 @@ def _offsets(stack: Array) -> Array:
     return np.ascontiguousarray(offsets.ravel())
 
 
-def run(problem: Problem, out: Array, workers: int, column: Array | None = None) -> None:
+def run(
+    problem: Problem, out: Array, workers: int, column: Array | None = None
+) -> Sequence[tuple[int, int, int, int, int]]:
     """Sum `problem` into `out`, which overlaps none of its arrays.
 
-    With `column`, the kernel is the outer product of that and the problem's, a row. A stack of
+    With `column`, the kernel is the outer product of that and the problem's, a row; returned are
+    the tiles, (image, y0, y1, x0, x1), in which a sum with the row was an Inf or a NaN. A stack of
     images, and of outputs, has more axes before the last two.
     """
     image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
@@ -121,7 +124,7 @@ def run(problem: Problem, out: Array, workers: int, column: Array | None = None)
         stack = _offsets(image), _offsets(out)
         first = (0,) * (out.ndim - 2)
         image, out = image[first], out[first]
-    engine(
+    return engine(
         image,
         kernel,
         column,

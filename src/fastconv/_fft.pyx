@@ -45,7 +45,7 @@ from fastconv._butterflies cimport LANES, MAX_RADIX, PAIR, load, splat, store, v
 from fastconv._lines cimport (
     Line, final_pass, first_pass, forward, frequency, inverse, middle_pass, radices, root,
 )
-from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, source
+from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, share, source
 
 cdef extern from "_simd.h":
     const char* LEVEL
@@ -340,11 +340,6 @@ cdef struct Work:
     bint zero                   # all of the input is
     int exponent                # the input is multiplied by two to this power
     double norm                 # of the input, so multiplied
-
-
-cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t parts, Py_ssize_t i) noexcept nogil:
-    """First of n things that part i has, if all parts have as many but for one."""
-    return i * (n // parts) + min(i, n % parts)
 
 
 cdef void place(const Job* job, Work* work, Py_ssize_t t) noexcept nogil:

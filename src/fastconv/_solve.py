@@ -15,6 +15,7 @@ from fastconv._problem import FILL, Problem, all_finite, check_out
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import SupportsIndex
 
     Array = np.ndarray[Any, Any]
@@ -64,9 +65,11 @@ class Separable:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        run(problem._replace(kernel=self.row), out, workers, self.column)
-        if problem.dtype.kind == "c":
-            _complete(problem, out, workers)
+        left = run(problem._replace(kernel=self.row), out, workers, self.column)
+        # Of a real result of a complex dtype, the direct engine sees to both parts.
+        if out.dtype.kind == "c" and problem.image.dtype.kind == "f":
+            out.imag = 0
+        _sum_tiles(problem, left, out, workers)
 
 
 class Fourier:
@@ -78,19 +81,25 @@ class Fourier:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        direct = Direct(self.plan)
         left = self.transformed.run(problem, out, workers)
         if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
             out.imag = 0
-        for k, y0, y1, x0, x1 in left:
-            place = np.unravel_index(k, out.shape[:-2])
-            part = problem._replace(
-                image=problem.image[place],
-                shape=(y1 - y0, x1 - x0),
-                start_y=problem.start_y + y0,
-                start_x=problem.start_x + x0,
-            )
-            direct.run(part, out[place][y0:y1, x0:x1], workers)
+        _sum_tiles(problem, left, out, workers)
+
+
+def _sum_tiles(
+    problem: Problem, tiles: Sequence[tuple[int, int, int, int, int]], out: Array, workers: int
+) -> None:
+    """Sum the tiles, (image, y0, y1, x0, x1), that an engine has left, as they are defined."""
+    for k, y0, y1, x0, x1 in tiles:
+        place = np.unravel_index(k, out.shape[:-2])
+        part = problem._replace(
+            image=problem.image[place],
+            shape=(y1 - y0, x1 - x0),
+            start_y=problem.start_y + y0,
+            start_x=problem.start_x + x0,
+        )
+        DIRECT.run(part, out[place][y0:y1, x0:x1], workers)
 
 
 def _square(a: Array) -> float:

@@ -25,6 +25,11 @@ cdef struct Axis:
     Py_ssize_t* after           # source of coordinate n, n + 1, ...
 
 
+cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t parts, Py_ssize_t i) noexcept nogil:
+    """First of n things that part i has, if all parts have as many but for one."""
+    return i * (n // parts) + min(i, n % parts)
+
+
 cdef inline Py_ssize_t n_before(const Axis* a) noexcept nogil:
     return max(0, -a.start)
 
