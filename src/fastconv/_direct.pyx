@@ -442,7 +442,7 @@ cdef void lay_out(Job* job) noexcept nogil:
         and job.out_row % size == 0
     )
     job.fold = 0
-    if job.y.k == 1 and LANES > 1 and job.y.m < ROWS:
+    if job.y.k == 1 and LANES > 1 and job.y.m < ROWS and not job.separable:
         nv = min(VECS, job.x.k * job.words // (2 * LANES))
         job.fold = nv * LANES
     # Columns: what ROWS output rows need of the input stays in cache.

@@ -1074,7 +1074,7 @@ cdef solve(
     cdef char* arena
     cdef char* memory
     cdef Work* works
-    cdef bytes status
+    cdef bytearray status
     for axis in range(image.ndim - 2):
         n_images *= image.shape[axis]
     job.image_row, job.image_pixel = image.strides[y], image.strides[x]
@@ -1105,7 +1105,7 @@ cdef solve(
         n_threads = <int>min(<Py_ssize_t>n_threads, job.n_tiles)
     n_works = 1 if together else n_threads
 
-    status = bytes(job.n_tiles)
+    status = bytearray(job.n_tiles)
     job.status = <char*>status
     n_tables = n_before(&job.y) + n_after(&job.y) + n_before(&job.x) + n_after(&job.x)
     tables_size = whole_lines(<double>n_tables * sizeof(Py_ssize_t))

@@ -41,12 +41,13 @@ def _may_be(kernel: Array) -> bool:
     return True
 
 
+@np.errstate(all="ignore")
 def factors(kernel: Array) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
-    Integers: exactly, modulo two to their width. Floating-point: up to rounding, zeros exactly. No
-    element of u is larger than 1, so that sums of rows leave the range no earlier than the defining
-    sum may.
+    Integers: exactly, modulo two to their width. Floating-point: up to rounding, zeros exactly, and
+    none subnormal. No element of u is larger than 1, so that sums of rows leave the range no earlier
+    than the defining sum may.
     """
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
@@ -59,10 +60,14 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
         return None
     v = kernel[y]
     u = kernel[:, x] / (pivot or 1)
-    product = np.multiply.outer(u, v)
     roundoff = np.finfo(kernel.dtype).eps / 2
-    # Where the kernel is subnormal the right-hand side is too small for anything but equality.
-    if not (np.abs(product - kernel) <= ROUNDING * roundoff * size).all():
+    if not (np.abs(np.multiply.outer(u, v) - kernel) <= ROUNDING * roundoff * size).all():
+        return None
+    # A product may be too small to be told from zero, but not so times a pixel. And what is allowed
+    # of a subnormal number may be as large as the number.
+    if (np.logical_and.outer(u != 0, v != 0) != (kernel != 0)).any():
+        return None
+    if (size[kernel != 0] < np.finfo(kernel.dtype).tiny).any():
         return None
     return u[:, np.newaxis], v[np.newaxis]
 

@@ -1,0 +1,409 @@
+"""
+Kernels of rank one, done in two steps: found, refused, and as accurate as the defining sum.
+"""
+
+import numpy as np
+import pytest
+from bounds import check, check_sums
+from cases import (
+    ADVERSARIES,
+    BOUNDARIES,
+    CALLS,
+    FUNCTIONS,
+    INTEGERS,
+    SEAM_WIDTHS,
+    fits,
+    floats,
+    same_bits,
+    whole_numbers,
+)
+from oracle import exact
+
+import fastconv
+from fastconv._rank_one import factors, may_gain
+
+PAIRS = ("ff", "dd", "Ff", "Dd")
+
+# Image and kernel; may_gain is not asked where the method is given.
+SHAPES = (
+    ((1, 1), (1, 1)),
+    ((7, 9), (3, 3)),
+    ((40, 70), (7, 4)),
+    ((75, 41), (5, 15)),
+    ((3, 4), (10, 13)),
+    ((2, 50), (4, 7)),
+    ((90, 2), (9, 3)),
+    ((1, 90), (1, 16)),
+    ((90, 1), (16, 1)),
+)
+
+
+def outer(u, v):
+    """A kernel of rank one to the bit: u is of powers of two and zeros."""
+    return np.multiply.outer(u, v)
+
+
+def powers_of_two(rng, n, dtype):
+    """Signs and powers of two, and now and then a zero."""
+    u = np.ldexp(rng.choice([-1.0, 1.0], n), rng.integers(-12, 1, n))
+    u[rng.random(n) < 0.1] = 0
+    u[rng.integers(n)] = 1
+    return u.astype(dtype)
+
+
+def kernel_of(rng, shape, dtype, make=floats):
+    u = powers_of_two(rng, shape[0], dtype)
+    v = make(rng, (1, shape[1]), dtype)[0]
+    k = outer(u, v)
+    return k if rng.integers(2) or shape[1] > 3 * shape[0] else rank_one_of(rng, shape, dtype)
+
+
+def rank_one_of(rng, shape, dtype):
+    """Tapers, as windows are: each factor symmetric and 1 in the middle."""
+    u, v = (np.exp(-(np.linspace(-1.5, 1.5, n | 1) ** 2))[:n].astype(dtype) for n in shape)
+    return outer(u, v)
+
+
+# --- what is of rank one -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", "fdg")
+def test_factors_multiply_to_the_kernel_within_2_ulp(dtype):
+    rng = np.random.default_rng(1)
+    found = 0
+    for _ in range(300):
+        shape = rng.integers(1, 9, 2)
+        u, v = (floats(rng, n, dtype) for n in shape)
+        u[rng.random(shape[0]) < 0.2] = 0
+        k = outer(u, v)
+        k *= 1 + np.finfo(dtype).eps * rng.integers(-1, 2, k.shape).astype(dtype)
+        pair = factors(k)
+        if pair is None:
+            continue
+        found += 1
+        column, row = pair
+        assert column.shape == (shape[0], 1)
+        assert row.shape == (1, shape[1])
+        assert column.dtype == row.dtype == k.dtype
+        assert abs(column).max() <= 1
+        product = column.astype("g") * row.astype("g")
+        assert (abs(product - k) <= 2 * np.spacing(abs(k)).astype("g")).all()
+        assert ((product == 0) == (k == 0)).all()
+    assert found > 50
+
+
+@pytest.mark.parametrize("dtype", "fdg")
+def test_kernels_that_are_products_to_the_bit_are_found(dtype):
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        shape = rng.integers(1, 20, 2)
+        k = outer(powers_of_two(rng, shape[0], dtype), floats(rng, shape[1], dtype))
+        for kernel in (k, k.T, -k, k[::-1]):
+            column, row = factors(kernel)
+            assert (abs(column * row - kernel) <= np.spacing(abs(kernel))).all()
+    for n in range(1, 40):
+        for kernel in (np.ones((n, 7), dtype) / 3, rank_one_of(rng, (n, n), dtype)):
+            assert factors(kernel) is not None
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_a_tap_that_is_off_by_3_ulp_makes_it_another_kernel(dtype):
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        k = outer(powers_of_two(rng, 5, dtype), floats(rng, 6, dtype))
+        k[k == 0] = 0
+        y, x = np.unravel_index(np.argmax(abs(k)), k.shape)
+        i, j = (y + 1 + rng.integers(4)) % 5, (x + 1 + rng.integers(5)) % 6
+        if k[i, j] == 0:
+            continue
+        for ulps, rank_one in ((0, True), (1, True), (-1, True), (3, False), (-4, False)):
+            near = k.copy()
+            near[i, j] += ulps * np.spacing(abs(k[i, j]))
+            if np.spacing(abs(near[i, j])) != np.spacing(abs(k[i, j])):
+                continue
+            assert (factors(near) is not None) == rank_one
+            if not rank_one:
+                with pytest.raises(ValueError, match="not separable"):
+                    fastconv.convolve2d(np.ones((9, 9), dtype), near, method="separable")
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_two_ulp_at_most_are_allowed_of_a_tap(dtype):
+    """1 + 1.5 eps is as near to u v as to a neighbour: what is seen is never more than is."""
+    eps = np.finfo(dtype).eps
+    k = np.ones((3, 3), dtype)
+    allowed = []
+    for ulps in range(-5, 6):
+        k[2, 2] = 1 + ulps * eps if ulps >= 0 else 1 + ulps * eps / 2
+        k[0, 0] = 1.5  # the pivot is elsewhere
+        k[0], k[:, 0] = 1.5, 1.5
+        k[0, 0] = 2.25
+        if factors(k) is not None:
+            allowed.append(ulps)
+    assert allowed == [-1, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", "fdg")
+def test_zeros_must_be_zeros(dtype):
+    rng = np.random.default_rng(4)
+    tiny = np.finfo(dtype).smallest_subnormal
+    k = outer(powers_of_two(rng, 4, dtype), floats(rng, 4, dtype))
+    k[k == 0] = 1
+    k = outer(np.array([1, 0, 0.5, 0.25], dtype), np.array([2, 3, 0, 5], dtype))
+    assert factors(k) is not None
+    for y, x in np.argwhere(k == 0):
+        near = k.copy()
+        near[y, x] = tiny
+        assert factors(near) is None
+    for y, x in ((2, 0), (2, 1), (3, 3)):
+        near = k.copy()
+        near[y, x] = 0
+        assert factors(near) is None
+    # A product too small to be told from zero is none all the same.
+    normal = np.finfo(dtype).tiny
+    assert factors(np.array([[1, normal], [0.5, normal]], dtype)) is None
+    assert factors(np.array([[1, normal], [normal / 4, 0]], dtype)) is None
+    assert factors(np.array([[1, 2 * normal], [normal, 0]], dtype)) is None
+    assert factors(np.zeros((3, 3), dtype)) is None
+
+
+@pytest.mark.parametrize("dtype", "fdg")
+def test_subnormal_taps_and_taps_at_the_ends_of_the_range(dtype):
+    rng = np.random.default_rng(5)
+    info = np.finfo(dtype)
+    k = outer(powers_of_two(rng, 5, dtype), floats(rng, 5, dtype))
+    for exponent in (int(info.minexp) + 30, int(info.maxexp) - 4):
+        assert factors(np.ldexp(k, exponent)) is not None
+    # An ulp of these may be a third of them, and pixels large enough to show it.
+    least = info.smallest_subnormal
+    assert factors(np.array([[3, 6], [2, 3]], dtype) * least) is None
+    k[2, 3] = 1
+    assert factors(np.array([[1, 1], [1, 1]], dtype) * info.tiny) is not None
+    assert factors(np.array([[1, 1], [1, 1]], dtype) * (info.tiny - least)) is None
+    for value in (np.nan, np.inf, -np.inf):
+        spoilt = k.copy()
+        spoilt[2, 1] = value
+        assert factors(spoilt) is None
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integer_factors_are_exact_modulo_their_width(dtype):
+    rng = np.random.default_rng(6)
+    found = 0
+    for _ in range(200):
+        shape = rng.integers(1, 6, 2)
+        u, v = (
+            whole_numbers(rng, n, dtype) if rng.integers(2) else rng.integers(0, 9, n).astype(dtype)
+            for n in shape
+        )
+        pair = factors(outer(u, v))
+        if pair is not None:
+            found += 1
+            assert same_bits(pair[0] * pair[1], outer(u, v))
+    assert found > 60
+    assert factors(np.zeros((3, 4), dtype)) is None
+    for kernel, rank_one in (
+        ([[1, 2], [2, 4]], True),
+        ([[6, 9], [4, 6]], True),
+        ([[0, 0], [4, 6]], True),
+        ([[0, 3], [0, 5]], True),
+        ([[1, 2], [2, 5]], False),
+        ([[1, 0], [0, 1]], False),
+        ([[0, 1], [1, 0]], False),
+        ([[2, 2], [3, 3]], True),
+    ):
+        pair = factors(np.array(kernel, dtype))
+        assert (pair is not None) == rank_one
+        if pair is not None:
+            assert np.array_equal(pair[0] * pair[1], kernel)
+
+
+def test_complex_kernels_are_not_looked_at():
+    assert factors(np.ones((3, 3), "F")) is None
+    with pytest.raises(ValueError, match="not separable"):
+        fastconv.convolve2d(np.ones((9, 9)), np.full((3, 3), 1j), method="separable")
+    real = np.ones((3, 3), "D")  # has no imaginary part
+    y = fastconv.convolve2d(np.ones((9, 9)), real, "valid", method="separable")
+    assert (y == 9).all()
+
+
+@pytest.mark.parametrize("dtype", "ihfdg")
+def test_other_kernels_are_refused(dtype):
+    k = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 2]], dtype)
+    for function in FUNCTIONS:
+        with pytest.raises(ValueError, match="the kernel is not separable: its rank is not one"):
+            getattr(fastconv, function)(np.ones((9, 9), dtype), k, method="separable")
+
+
+def test_two_steps_may_be_taken_for_one_where_there_is_room_for_the_factors_errors():
+    """(kh + kw + 5) u of two sums is no more than the kh kw u of one."""
+    for kh in range(1, 12):
+        for kw in range(1, 12):
+            assert may_gain(kh, kw) == (kh + kw + 5 <= kh * kw)
+
+
+# --- the bound of the defining sum ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
+def test_every_call_keeps_the_bound_of_the_sum(function, mode, boundary, pair, record_ratio):
+    rng = np.random.default_rng(7)
+    for image_shape, kernel_shape in SHAPES:
+        if not fits(image_shape, kernel_shape, mode) or image_shape == kernel_shape:
+            continue
+        x = floats(rng, image_shape, pair[0])
+        k = kernel_of(rng, kernel_shape, pair[1])
+        if boundary == "fill" and x.size < k.size and mode != "valid":
+            continue  # the operands are exchanged
+        fill = floats(rng, (), np.result_type(x, k))
+        if mode == "valid" and image_shape[0] < kernel_shape[0]:
+            continue
+        ratio = check(function, x, k, mode, boundary, fill, method="separable")
+        record_ratio(f"{np.result_type(x, k)}, separable", ratio)
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("adversary", ADVERSARIES, ids=lambda f: f.__name__)
+def test_adversarial_data_keep_the_bound_of_the_sum(adversary, pair, record_ratio):
+    rng = np.random.default_rng(8)
+    for image_shape, kernel_shape in (((30, 37), (5, 7)), ((33, 30), (4, 4)), ((50, 3), (9, 3))):
+        x = adversary(rng, image_shape, pair[0])
+        for k in (
+            kernel_of(rng, kernel_shape, pair[1], adversary),
+            rank_one_of(rng, kernel_shape, pair[1]),
+            np.full(kernel_shape, 1 / 3, pair[1]),
+        ):
+            ratio = check("convolve2d", x, k, "full", "wrap", method="separable")
+            record_ratio(f"{np.result_type(x, k)}, separable {adversary.__name__}", ratio)
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_factors_that_are_off_by_2_ulp_keep_the_bound_of_the_sum(dtype, record_ratio):
+    """The smallest kernels that are done in two steps unasked, off as far as they may be."""
+    rng = np.random.default_rng(9)
+    eps = np.finfo(dtype).eps
+    for _ in range(60):
+        shape = [(3, 4), (4, 3), (2, 7), (7, 2), (4, 4)][rng.integers(5)]
+        assert may_gain(*shape)
+        k = outer(powers_of_two(rng, shape[0], dtype), (1.1 + 0.8 * rng.random(shape[1])))
+        off = 1 + eps * rng.integers(-1, 2, shape)
+        y, x = np.unravel_index(np.argmax(abs(k)), k.shape)
+        off[y], off[:, x] = 1, 1
+        k = (k.astype(dtype) * off).astype(dtype)
+        assert factors(k) is not None
+        x = (1 + eps * rng.integers(0, 9, (12, 11))).astype(dtype)
+        ratio = check("correlate2d", x, k, "valid", method="separable")
+        record_ratio(f"{np.dtype(dtype)}, separable, factors off", ratio)
+
+
+# --- exactness, seams ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [*INTEGERS, *"fdgFD"])
+@pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
+def test_whole_numbers_are_exact(function, mode, boundary, dtype):
+    rng = np.random.default_rng(10)
+    real = np.empty(0, dtype).real.dtype
+    for image_shape, kernel_shape in SHAPES:
+        if not fits(image_shape, kernel_shape, mode):
+            continue
+        x = whole_numbers(rng, image_shape, dtype)
+        u, v = ((2 ** rng.integers(0, 3, n)).astype(real) for n in kernel_shape)
+        v[rng.integers(len(v))] *= rng.integers(0, 2).astype(real)
+        u[0], v[-1] = 1, 1
+        k = outer(u, v)
+        fill = whole_numbers(rng, (), dtype)
+        try:
+            y = getattr(fastconv, function)(x, k, mode, boundary, fill, method="separable")
+        except ValueError:
+            assert x.size < k.size or image_shape == kernel_shape  # and the operands exchanged
+            continue
+        assert same_bits(y, exact(function, x, k, mode, boundary, fill, np.int64))
+
+
+@pytest.mark.parametrize("dtype", "BHILfdFD")
+def test_widths_and_heights_around_every_seam_are_exact(dtype):
+    rng = np.random.default_rng(11)
+    real = np.empty(0, dtype).real.dtype
+    for width in (*SEAM_WIDTHS, 4, 5, 6, 10, 11, 12, 13, 14):
+        for shape in ((int(rng.integers(1, 15)), width), (width, int(rng.integers(1, 15)))):
+            function, mode, boundary = CALLS[rng.integers(len(CALLS))]
+            kernel_shape = rng.integers(1, 9, 2)
+            if not fits(shape, kernel_shape, mode) or shape[0] * shape[1] < 64:
+                mode, boundary = "same", "wrap"
+            x = whole_numbers(rng, shape, dtype)
+            k = outer(*((2 ** rng.integers(0, 3, n)).astype(real) for n in kernel_shape))
+            y = getattr(fastconv, function)(x, k, mode, boundary, 1, method="separable")
+            assert same_bits(y, exact(function, x, k, mode, boundary, 1, np.int64))
+
+
+@pytest.mark.parametrize("dtype", "BILfdFD")
+@pytest.mark.parametrize("kernel_shape", [(5, 4), (40, 3), (3, 40), (70, 1), (1, 70)])
+def test_images_of_several_tiles_are_exact(dtype, kernel_shape):
+    rng = np.random.default_rng(12)
+    real = np.empty(0, dtype).real.dtype
+    k = outer(*((2 ** rng.integers(0, 3, n)).astype(real) for n in kernel_shape))
+    for image_shape in ((131, 50), (300, 17), (1030, 4), (70, 3000), (700, 2), (650, 1)):
+        x = whole_numbers(rng, image_shape, dtype)
+        boundary = BOUNDARIES[rng.integers(3)]
+        y = fastconv.correlate2d(x, k, "same", boundary, 2, method="separable", workers=2)
+        assert same_bits(y, exact("correlate2d", x, k, "same", boundary, 2, np.int64))
+
+
+# --- the ends of the range -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_numbers_at_both_ends_of_the_range_keep_the_bound(dtype, record_ratio):
+    rng = np.random.default_rng(13)
+    info = np.finfo(dtype)
+    for kernel in (rank_one_of(rng, (7, 7), dtype), np.full((4, 5), 0.25, dtype)):
+        for of_x, of_k in (
+            (int(info.maxexp) - 8, 0),
+            (int(info.maxexp) - 4, -9),
+            (int(info.minexp) - info.nmant + 12, 0),
+            (int(info.minexp) // 2, int(info.minexp) // 2),
+            (int(info.minexp) - 10, int(info.maxexp) - 3),
+        ):
+            x = np.ldexp(floats(rng, (20, 24), dtype), of_x)
+            k = np.ldexp(kernel, of_k)
+            if factors(k) is None:
+                continue
+            y = fastconv.convolve2d(x, k, "full", "symm", method="separable")
+            ratio = check_sums(y, "convolve2d", x, k, "full", "symm")
+            record_ratio(f"{np.dtype(dtype)}, separable, ends", ratio)
+
+
+@pytest.mark.xfail(reason="a sum of rows may overflow where the defining sum does not")
+@pytest.mark.parametrize("dtype", "fd")
+def test_a_row_whose_sum_leaves_the_range_under_a_small_tap_does_not_spoil_the_result(dtype):
+    largest = np.finfo(dtype).max
+    image = np.zeros((30, 40), dtype)
+    image[10, 5:35] = largest / 2
+    u = np.array([2.0**-20, 1, 2.0**-20], dtype)
+    k = outer(u, np.ones(7, dtype))
+    y = fastconv.convolve2d(image, k, "same", method="separable")
+    expected = fastconv.convolve2d(image, k, "same", method="direct")
+    assert np.isfinite(expected[9]).all()
+    assert np.isposinf(expected[10, 10:30]).all()
+    assert same_bits(y, expected)
+
+
+@pytest.mark.parametrize("dtype", "bhlfd")
+def test_no_warning_is_given_and_no_error_mode_of_numpy_obeyed(dtype):
+    """Looking for factors divides, overflows and underflows in silence."""
+    rng = np.random.default_rng(14)
+    info = np.iinfo(dtype) if dtype in "bhl" else np.finfo(dtype)
+    x = np.ones((1300, 1300), dtype)
+    with np.errstate(all="raise"):
+        for k in (
+            np.full((7, 7), info.min, dtype),
+            outer(np.array([-1, 1, -1, info.min], dtype), np.array([1, -1, 0, 1], dtype)),
+            outer(np.array([info.min, 1, 0, 1], dtype), np.array([-1, 1, -1, -1], dtype)),
+            rng.integers(0, 9, (4, 4)).astype(dtype),
+        ):
+            factors(k)
+            fastconv.explain(x, k)
+        if dtype in "fd":
+            factors(np.array([[info.max, 1], [info.tiny, info.tiny]], dtype))
