@@ -47,7 +47,7 @@ SPILL = 1.2
 COMPLEX = 0.5
 """Nanoseconds that a complex output takes besides."""
 
-ADD = 0.06
+ADD = 0.025
 """Nanoseconds that a byte of a sum of arrays takes, where they are in the cache."""
 
 FFTN = {4: 0.54, 8: 1.23, 12: 24.0, 16: 24.0}
