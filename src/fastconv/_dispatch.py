@@ -124,7 +124,7 @@ def run(
         stack = _offsets(image), _offsets(out)
         first = (0,) * (out.ndim - 2)
         image, out = image[first], out[first]
-    return engine(
+    spoilt: Sequence[tuple[int, int, int, int, int]] = engine(
         image,
         kernel,
         column,
@@ -140,3 +140,4 @@ def run(
         workers,
         *stack,
     )
+    return spoilt
