@@ -826,11 +826,19 @@ cdef class Spectrum:
         cdef double* w
         cdef Py_ssize_t i, n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
         cdef double most = 0, square = 0
+        cdef Py_ssize_t rows = 2 * height if folded else height
         memset(job, 0, sizeof(Job))
         self.tables = tables_of((height, width, line, folded))
         job.grid = self.tables.grid
         job.taps_parts = taps.shape[0]
         job.kh, job.kw = taps.shape[1], taps.shape[2]
+        if (
+            n_taps == 0
+            or job.taps_parts > (1 if folded else PARTS)
+            or job.kh > (1 if line else rows)
+            or job.kw > (rows * width if line else width)
+        ):
+            raise ValueError(f"no room for {job.kh} x {job.kw} taps in {rows} x {width} points")
         # An odd number of cache lines, lest the rows of a column compete for the same few sets.
         job.pitch = 2 * width + CACHE_LINE // <Py_ssize_t>sizeof(real)
         self.taps_memory = allocate(<double>n_taps * sizeof(double))
