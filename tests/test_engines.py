@@ -33,6 +33,11 @@ FLOATING = pytest.mark.parametrize(
 )
 
 
+def unit(method, pair):
+    """Length that tiles of a transform may be multiples of, with room for a small kernel."""
+    return max(8, dict(_solve.lanes())["f32" if method == "fft" and pair[0] in "fF" else "f64"])
+
+
 def make(rng, shape, dtype):
     if np.dtype(dtype).kind in "iu":
         return rng.integers(0, 50, shape).astype(dtype)
@@ -79,7 +84,7 @@ def test_what_is_not_finite_reaches_its_window_and_no_other_tile(line, value, me
             before = call(clean, kernel, mode, boundary, method=method)
         else:
             y, before = (np.full(problem.shape, 77, problem.dtype) for _ in range(2))
-            lanes = dict(_solve.lanes())["f32" if method == "fft" and pair[0] in "fF" else "f64"]
+            lanes = unit(method, pair)
             plan = plan_of(problem, lanes, 2 * lanes, line, method)
             _solve.Fourier(problem, plan, 1).run(problem, y, 1)
             of_clean = problem_of(function, clean, kernel, mode, boundary)
@@ -169,8 +174,7 @@ def test_any_number_of_workers_gives_the_same_bits(method, pair):
                     image, kernel, "same", "symm", method=method, workers=workers
                 )
             else:
-                word = "f32" if method == "fft" and pair[0] in "fF" else "f64"
-                lanes = dict(_solve.lanes())[word]
+                lanes = unit(method, pair)
                 plan = plan_of(problem, height * lanes, width * lanes, line, method)
                 y = np.full(problem.shape, 77, problem.dtype)
                 _solve.Fourier(problem, plan, workers).run(problem, y, workers)
@@ -187,8 +191,7 @@ def test_tiles_that_threads_share_are_certified_scaled_and_left_all_the_same(met
     if method == "separable":
         return
     rng = np.random.default_rng(6)
-    word = "f32" if method == "fft" and pair[0] in "fF" else "f64"
-    lanes = dict(_solve.lanes())[word]
+    lanes = unit(method, pair)
     images = {"zeros": np.zeros((300, 500), pair[0])}
     half = make(rng, (300, 500), pair[0])
     half[:, 250:] = 0
@@ -260,8 +263,7 @@ def test_the_layout_does_not_show_where_tiles_are_narrower_than_their_transforms
     if method == "separable":
         return
     rng = np.random.default_rng(9)
-    word = "f32" if method == "fft" and pair[0] in "fF" else "f64"
-    lanes = dict(_solve.lanes())[word]
+    lanes = unit(method, pair)
     image = layout(make(rng, (50, 9 * lanes), pair[0]))
     kernel = make(rng, (3, 4), pair[1])
     plain = np.array(image, pair[0], order="C")
