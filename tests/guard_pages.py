@@ -11,7 +11,7 @@ import mmap
 import sys
 
 import numpy as np
-from cases import BOUNDARIES, DTYPES, FUNCTIONS, same_bits, whole_numbers
+from cases import BOUNDARIES, DTYPES, FUNCTIONS, fits, same_bits, whole_numbers
 
 import fastconv
 
@@ -40,6 +40,25 @@ class Guarded:
         return self.bytes[start : start + nbytes].view(dtype).reshape(shape)
 
 
+def check(guarded, method, image, kernel, at_end, modes):
+    """Every call of a method, of arrays in guarded memory and with an `out` there."""
+    for function, boundary, mode in itertools.product(FUNCTIONS, BOUNDARIES, modes):
+        call = getattr(fastconv, function)
+        if mode == "valid" and not fits(image.shape, kernel.shape, mode):
+            continue
+        if mode == "valid" and image.shape[0] < kernel.shape[0]:
+            continue
+        try:
+            expected = call(image.copy(), kernel.copy(), mode, boundary, 3, method=method)
+        except ValueError:
+            assert method == "separable"  # of exchanged operands
+            continue
+        out = guarded.array(expected.shape, expected.dtype, at_end)
+        call(image, kernel, mode, boundary, 3, out=out, method=method)
+        assert same_bits(out, expected)
+        assert same_bits(call(image, kernel, mode, boundary, 3, method=method), expected)
+
+
 def main():
     rng = np.random.default_rng(1)
     guarded = [Guarded(1 << 18) for _ in range(3)]
@@ -57,18 +76,29 @@ def main():
         kernel = guarded[1].array(kernel_shape, dtype, at_end)
         image[...] = whole_numbers(rng, image_shape, dtype)
         kernel[...] = whole_numbers(rng, kernel_shape, dtype)
-        for function, boundary in itertools.product(FUNCTIONS, BOUNDARIES):
-            call = getattr(fastconv, function)
-            for mode in ("full", "same", "valid"):
-                if mode == "valid" and image_shape[0] < kernel_shape[0]:
-                    continue
-                if mode == "valid" and image_shape[1] < kernel_shape[1]:
-                    continue
-                expected = call(image.copy(), kernel.copy(), mode, boundary, 3)
-                out = guarded[2].array(expected.shape, dtype, at_end)
-                call(image, kernel, mode, boundary, 3, out=out)
-                assert same_bits(out, expected)
-                assert same_bits(call(image, kernel, mode, boundary, 3), expected)
+        check(guarded[2], "direct", image, kernel, at_end, ("full", "same", "valid"))
+
+    # Tiles in the middle of an image and at its edges, lines, and narrow images.
+    shapes = [
+        ((5, 97), (2, 9)),
+        ((33, 8), (3, 3)),
+        ((70, 3), (4, 1)),
+        ((1, 900), (1, 40)),
+        ((2, 900), (2, 3)),
+        ((90, 121), (5, 6)),
+        ((64, 64), (1, 9)),
+    ]
+    engines = [("fft", "fdFDBlq"), ("certified", "fFHi"), ("separable", "BHILfdgFD")]
+    for (method, dtypes), (image_shape, kernel_shape), at_end in itertools.product(
+        engines, shapes, (True, False)
+    ):
+        for dtype in dtypes:
+            image = guarded[0].array(image_shape, dtype, at_end)
+            image[...] = rng.integers(0, 9, image_shape)
+            real = np.empty(0, dtype).real.dtype if method == "separable" else dtype
+            kernel = guarded[1].array(kernel_shape, real, at_end)
+            kernel[...] = np.multiply.outer(*(2 ** rng.integers(0, 3, n) for n in kernel_shape))
+            check(guarded[2], method, image, kernel, at_end, ("same", "valid"))
 
 
 if __name__ == "__main__":

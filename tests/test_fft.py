@@ -17,10 +17,12 @@ from bounds import (
 from cases import ADVERSARIES, CALLS, fits, floats, same_bits
 
 import fastconv
-from fastconv import _plan, _solve
+from fastconv import _solve
 from fastconv._dispatch import engine_for
 
-LANES = {word: _plan.unit(lanes) for word, lanes in _solve.lanes()}
+LANES = dict(_solve.lanes())
+# Of tiles that have room for a small kernel at any level.
+UNIT = {word: max(8, lanes) for word, lanes in LANES.items()}
 WORD = {"f": "f32", "d": "f64", "F": "f32", "D": "f64"}
 # Image and kernel: real with real is folded, anything else is not.
 PAIRS = ("ff", "fF", "Ff", "FF", "dd", "dD", "Dd", "DD")
@@ -120,6 +122,21 @@ def test_sizes_that_there_is_no_transform_for_are_refused():
                 spectrum(taps, height, width, False, True, 1)
 
 
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("line", [False, True], ids=["tile", "line"])
+def test_kernels_that_a_tile_has_no_room_for_are_refused(line, folded):
+    for word, lanes in LANES.items():
+        spectrum = engine_for("fft", word).Spectrum
+        rows = lanes * (2 if folded else 1)
+        most = (1, 2 * lanes * rows) if line else (rows, 2 * lanes)
+        spectrum(np.ones((1, *most)), lanes, 2 * lanes, line, folded, 1)
+        more = [(1, most[0] + 1, most[1]), (1, most[0], most[1] + 1), (1, 0, 3), (1, 3, 0)]
+        more += [(2 if folded else 3, 1, 1), (0, 1, 1)]
+        for shape in more:
+            with pytest.raises((ValueError, IndexError), match="no room for"):
+                spectrum(np.ones(shape), lanes, 2 * lanes, line, folded, 1)
+
+
 # --- every call ----------------------------------------------------------------------------------
 
 # Image, kernel: one tile and many, kernels as large as a tile, larger than the image, and larger
@@ -140,7 +157,7 @@ SHAPES = (
 @pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
 def test_every_call_keeps_its_bound(function, mode, boundary, pair, record_ratio):
     rng = np.random.default_rng(4)
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     for image_shape, kernel_shape in SHAPES:
         if not fits(image_shape, kernel_shape, mode):
             continue
@@ -160,7 +177,7 @@ def test_every_call_keeps_its_bound(function, mode, boundary, pair, record_ratio
 @pytest.mark.parametrize("pair", EXTREME_PAIRS)
 def test_any_number_of_outputs_around_the_seams_of_tiles_keeps_its_bound(pair, record_ratio):
     rng = np.random.default_rng(5)
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     rows = lanes * (2 if is_folded(pair) else 1)
     for kernel_shape in ((1, 1), (2, 2), (3, 5)):
         down, across = rows - kernel_shape[0] + 1, 2 * lanes - kernel_shape[1] + 1
@@ -182,7 +199,7 @@ def test_any_number_of_outputs_around_the_seams_of_tiles_keeps_its_bound(pair, r
 @pytest.mark.parametrize("adversary", ADVERSARIES, ids=lambda f: f.__name__)
 def test_adversarial_data_keep_their_bound(adversary, pair, record_ratio):
     rng = np.random.default_rng(6)
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     for image_shape, kernel_shape in (((50, 39), (5, 7)), ((20, 64), (1, 1)), ((3, 50), (1, 9))):
         x, k = adversary(rng, image_shape, pair[0]), adversary(rng, kernel_shape, pair[1])
         line = kernel_shape[0] == 1 < kernel_shape[1]
@@ -216,7 +233,7 @@ def one_pixel(rng, shape, dtype):
 @pytest.mark.parametrize("make", [star, alternating, constant, one_pixel], ids=lambda f: f.__name__)
 def test_a_tile_pays_for_its_own_pixels_only(make, pair, record_ratio):
     rng = np.random.default_rng(7)
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     for kernel in (make, constant, one_pixel):
         x, k = make(rng, (70, 90), pair[0]), kernel(rng, (5, 6), pair[1])
         ratio = check_transform("convolve2d", x, k, "same", "fill", 0, (lanes, lanes, False))
@@ -228,7 +245,7 @@ def test_powers_of_two_go_through_to_the_bit(pair):
     """Nothing overflows on the way or loses a digit: all is scaled by powers of two."""
     rng = np.random.default_rng(8)
     info = np.finfo(pair[0])
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     x, k = floats(rng, (50, 60), pair[0]), floats(rng, (5, 4), pair[1])
     x[:9, :9] = 0
     grids = (lanes, lanes, False), (lanes, 2 * lanes, True)
@@ -256,7 +273,7 @@ def test_powers_of_two_go_through_to_the_bit(pair):
 def test_numbers_at_both_ends_of_the_range_keep_the_bound(pair, record_ratio):
     rng = np.random.default_rng(9)
     info = np.finfo(pair[0])
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     least = np.ldexp(1.0, int(info.minexp) - info.nmant)
     whole = short_numbers(rng, (30, 33), pair[0], 14) * 2**14
     one = short_numbers(rng, (3, 4), pair[1])
@@ -276,7 +293,7 @@ def test_numbers_at_both_ends_of_the_range_keep_the_bound(pair, record_ratio):
 @pytest.mark.parametrize("pair", EXTREME_PAIRS)
 @pytest.mark.parametrize("line", [False, True], ids=["tile", "line"])
 def test_a_tile_of_zeros_gives_exact_zeros(line, pair):
-    lanes = LANES[WORD[pair[0]]]
+    lanes = UNIT[WORD[pair[0]]]
     x, k = np.zeros((80, 90), pair[0]), np.full((1 if line else 5, 5), -1 / 3, pair[1])
     x[60:, 50:] = 1e-3
     for image in (x, np.zeros_like(x), -np.zeros_like(x)):

@@ -22,6 +22,7 @@ from fastconv import _dispatch, _runtime
 
 WORDS = {"f32": 4, "f64": 8, "u8": 1, "u16": 2, "u32": 4, "u64": 8}
 WORDS["ld"] = np.dtype("g").itemsize
+TRANSFORM_WORDS = ("f32", "f64")
 LEVELS = ("baseline", "v3", "v4")  # lowest first
 USABLE = [n for n in _dispatch.BUILT if LEVELS.index(n) <= LEVELS.index(_runtime.level())]
 FOLDER = Path(fastconv.__file__).parent
@@ -31,7 +32,8 @@ TESTS = Path(__file__).parent
 def modules(level):
     """Names of the engine modules of a level; long double has no vectors and needs only one."""
     words = WORDS if level == "baseline" else WORDS.keys() - {"ld"}
-    return [f"_direct_{word}_{level}" for word in sorted(words)]
+    direct = [f"_direct_{word}_{level}" for word in sorted(words)]
+    return direct + [f"_fft_{word}_{level}" for word in TRANSFORM_WORDS]
 
 
 def python(*arguments, level=None, **kwargs):
@@ -54,12 +56,14 @@ def python(*arguments, level=None, **kwargs):
 
 # The tests that look into the engines, by words in their names.
 CHOSEN = "every_size_from or every_seam or several_tiles or long_thin or length_1_to or imaginary"
-CHOSEN += " or defining or (adversarial and wrap)"
+CHOSEN += " or defining or (adversarial and wrap) or of_every_size or eight_blocks or seams_of"
+CHOSEN += " or zeros_among or done_again or wherever_the_tile"
+NAMES = ("exact", "nonfinite", "accuracy", "fft", "certified", "separable")
 
 
 @pytest.mark.parametrize("level", [level for level in USABLE if level != _dispatch.LEVEL])
 def test_every_other_level_passes_the_tests_of_exactness_and_accuracy(level):
-    files = [TESTS / f"test_{name}.py" for name in ("exact", "nonfinite", "accuracy")]
+    files = [TESTS / f"test_{name}.py" for name in NAMES]
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", CHOSEN)
     done = python(*arguments, level=level, cwd=TESTS.parent)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
@@ -73,8 +77,10 @@ import numpy as np
 import fastconv
 for dtype in "bBhHiIlLqQfdgFDG":
     fastconv.convolve2d(np.ones((5, 50), dtype), np.ones((3, 3), dtype))
+    fastconv.convolve2d(np.ones((5, 50), dtype), np.ones((3, 3), dtype), method="fft")
 print(fastconv._dispatch.LEVEL, fastconv.show_config("dicts")["level in use"])
-print(*sorted(name for name in sys.modules if name.startswith("fastconv._direct_")))
+engines = ("fastconv._direct_", "fastconv._fft_")
+print(*sorted(name for name in sys.modules if name.startswith(engines)))
 """
 
 
@@ -90,7 +96,8 @@ def test_only_modules_of_the_level_in_use_are_loaded(level):
 
 
 def test_an_import_loads_no_engine_at_all():
-    script = "import sys, fastconv; print([n for n in sys.modules if '_direct_' in n])"
+    script = "import sys, fastconv; "
+    script += "print([n for n in sys.modules if '_direct_' in n or '_fft_' in n])"
     assert python("-c", script).stdout == "[]\n"
 
 
@@ -172,7 +179,8 @@ def test_the_lanes_fill_a_register_of_the_level(level):
 
 
 def test_the_folder_holds_the_modules_of_every_level_and_no_others():
-    built = {path.name.split(".")[0] for path in FOLDER.glob("_direct_*") if path.suffix != ".pyx"}
+    found = [*FOLDER.glob("_direct_*"), *FOLDER.glob("_fft_*")]
+    built = {path.name.split(".")[0] for path in found if path.suffix != ".pyx"}
     assert built == {name for level in _dispatch.BUILT for name in modules(level)}
 
 

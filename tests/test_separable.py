@@ -289,10 +289,11 @@ def test_factors_that_are_off_keep_the_bound_of_the_sum(dtype, record_ratio):
         shape = [(3, 6), (6, 3), (2, 10), (10, 2), (4, 4)][rng.integers(5)]
         assert may_gain(*shape)
         k = outer(powers_of_two(rng, shape[0], dtype), (1.1 + 0.8 * rng.random(shape[1])))
-        off = 1 + eps * rng.integers(-2, 3, shape)
+        k = k.astype(dtype)
+        off = rng.integers(-2, 3, shape)
         y, x = np.unravel_index(np.argmax(abs(k)), k.shape)
-        off[y], off[:, x] = 1, 1
-        k = (k.astype(dtype) * off).astype(dtype)
+        off[y], off[:, x], off[k == 0] = 0, 0, 0
+        k = (k + np.spacing(abs(k)) * off).astype(dtype)
         assert factors(k) is not None
         x = (1 + eps * rng.integers(0, 9, (12, 11))).astype(dtype)
         ratio = check("correlate2d", x, k, "valid", method="separable")

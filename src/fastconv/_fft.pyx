@@ -279,13 +279,16 @@ def passes(Py_ssize_t height, Py_ssize_t width):
 cdef dict tables = {}
 
 cdef enum:
-    MAX_TABLES = 16             # that are kept: a twist is as large as a tile
+    MAX_TABLES = 16             # that are kept
+    LARGEST_TWIST = 1 << 18     # points: a twist is as large as a tile
 
 
 cdef Tables tables_of(tuple key):
     cdef Tables found = tables.get(key)
     if found is None:
         found = Tables(*key)
+        if found.grid.twist != NULL and found.grid.n * found.grid.row.n > LARGEST_TWIST:
+            return found
         if len(tables) >= MAX_TABLES:
             tables.clear()
         tables[key] = found
@@ -854,11 +857,19 @@ cdef class Spectrum:
         cdef double* w
         cdef Py_ssize_t i, n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
         cdef double most = 0, square = 0, tap
+        cdef Py_ssize_t rows = 2 * height if folded else height
         memset(job, 0, sizeof(Job))
         self.tables = tables_of((height, width, line, folded))
         job.grid = self.tables.grid
         job.taps_parts = taps.shape[0]
         job.kh, job.kw = taps.shape[1], taps.shape[2]
+        if (
+            n_taps == 0
+            or job.taps_parts > (1 if folded else PARTS)
+            or job.kh > (1 if line else rows)
+            or job.kw > (rows * width if line else width)
+        ):
+            raise ValueError(f"no room for {job.kh} x {job.kw} taps in {rows} x {width} points")
         # An odd number of cache lines, lest the rows of a column compete for the same few sets.
         job.pitch = 2 * width + CACHE_LINE // <Py_ssize_t>sizeof(real)
         self.taps_memory = allocate(<double>n_taps * sizeof(double))

@@ -33,7 +33,7 @@ ENGINES = {
 """What each method may choose from. 'fast' is what scipy's `convolve` means by 'auto'."""
 
 # Longest transform along an axis. Beyond it tiles are cut, whatever the kernel.
-MAX_LENGTH = 1 << 15
+MAX_LENGTH = 1 << 22
 
 
 class Facts(NamedTuple):
@@ -74,7 +74,7 @@ def unit(lanes: int) -> int:
 @lru_cache
 def lengths(lanes: int) -> Lengths:
     """Return the lengths that there are transforms for: of no primes but 2, 3 and 5."""
-    found = [lanes * 2**a * 3**b * 5**c for a in range(16) for b in range(4) for c in range(3)]
+    found = [lanes * 2**a * 3**b * 5**c for a in range(20) for b in range(4) for c in range(3)]
     return np.array(sorted(n for n in found if n <= MAX_LENGTH))
 
 

@@ -112,6 +112,8 @@ def _small_enough(problem: Problem) -> bool:
     """Whether sums of these integers should come out exact of a transform; a guess."""
     image, kernel = problem.image, problem.kernel
     few = (4,) * (image.ndim - 2) + (SAMPLE, SAMPLE)
+    if not image.size:
+        return True
     steps = [-(-n // m) for n, m in zip(image.shape, few, strict=True)]
     sample = image[tuple(slice(None, None, step) for step in steps)]
     square = 2 * POINTS * _square(sample) / sample.size * _square(kernel)

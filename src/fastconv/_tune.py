@@ -122,6 +122,9 @@ def measure() -> Iterator[tuple[str, str, list[float]]]:
 
 def run(dry: bool) -> None:
     """Measure, show what is found, and keep it unless `dry`."""
+    path = _costs.cache_file()
+    if not dry:  # before it is measured for nothing
+        path.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in _costs.Costs._fields}
     total = 2 * len(DTYPES) + 2
     print(f"measuring at level {LEVEL}; leave the machine alone meanwhile", file=sys.stderr)
@@ -133,8 +136,6 @@ def run(dry: bool) -> None:
     if dry:
         print(text)
         return
-    path = _costs.cache_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
     # A process that reads meanwhile finds the old file or the new one.
     draft = path.with_suffix(".new")
     draft.write_text(text + "\n", encoding="utf-8")
