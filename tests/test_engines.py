@@ -93,12 +93,7 @@ def test_what_is_not_finite_reaches_its_window_and_no_other_tile(line, value, me
         np.testing.assert_array_equal(pattern(y), pattern(direct))
         assert mode == "valid" or pattern(y).any()
         np.testing.assert_allclose(y, direct, rtol=1e-3, atol=1e-3)
-        if method == "separable":
-            if pair[0] in "FD":
-                continue  # done again, as a complex kernel with zeros for imaginary part
-            changed = ~np.isfinite(y)
-            assert same_bits(np.where(changed, 0, y), np.where(changed, 0, before))
-        else:
+        if method != "separable":  # whose tile is done again in one step
             # At most the tiles around it; they are small.
             changed = np.argwhere((y != before) & ~(np.isnan(y) & np.isnan(before)))
             if boundary == "fill" and len(changed):
@@ -333,7 +328,8 @@ def test_out_may_overlap_the_inputs(overlap, method, pair):
 
 @ENGINES
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_a_plan_gives_the_bits_of_a_call(boundary, method, pair):
+def test_a_plan_gives_the_result_of_a_call(boundary, method, pair):
+    """To the bit, but for transforms: their tiles may be others for many images."""
     rng = np.random.default_rng(13)
     for mode in ("full", "same", "valid"):
         kernel = kernel_for(rng, method, (9, 8), pair[1])
@@ -344,8 +340,12 @@ def test_a_plan_gives_the_bits_of_a_call(boundary, method, pair):
             for _ in range(2):
                 image = make(rng, (150, 140), pair[0])
                 expected = getattr(fastconv, function)(image, kernel, **args)
-                for workers in (1, 3):
-                    assert same_bits(planned(image, workers=workers), expected)
+                y = planned(image, workers=1)
+                assert same_bits(planned(image, workers=3), y)
+                if method == "fft":
+                    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-3)
+                else:
+                    assert same_bits(y, expected)
 
 
 @ENGINES
