@@ -66,6 +66,7 @@ def test_tiles_of_every_size_keep_their_bound(height, pair, record_ratio):
         k = short_numbers(rng, kernel_shape, pair[1])
         ratio = check_transform(function, x, k, mode, boundary, 0.5, (h, w, False))
         record_ratio(f"{np.result_type(x, k)}, transforms of every size", ratio)
+        assert ratio < 0.02  # more would be within the bound, but amiss
 
 
 @pytest.mark.parametrize("pair", ["ff", "FF", "dd", "DD"])
@@ -90,6 +91,7 @@ def test_lines_of_every_size_keep_their_bound(height, pair, record_ratio):
             x, k = x.T, k.T
         ratio = check_transform(function, x, k, mode, boundary, 0.5, (h, w, True))
         record_ratio(f"{np.result_type(x, k)}, lines of every size", ratio)
+        assert ratio < 0.05
 
 
 @pytest.mark.parametrize("pair", ["ff", "FF", "dd", "DD"])
@@ -106,6 +108,21 @@ def test_tiles_of_eight_blocks_keep_their_bound(line, pair, record_ratio):
     k = short_numbers(rng, (1, 9) if line else (3, 4), pair[1])
     ratio = check_transform("correlate2d", x, k, "same", "symm", 0, (height, width, line))
     record_ratio(f"{np.result_type(x, k)}, eight blocks", ratio)
+
+
+@pytest.mark.parametrize("pair", EXTREME_PAIRS)
+@pytest.mark.parametrize("line", [False, True], ids=["tile", "line"])
+def test_transforms_of_many_passes_keep_their_bound(line, pair, record_ratio):
+    rng = np.random.default_rng(13)
+    lanes = LANES[WORD[pair[0]]]
+    for height, width in ((1, 128), (128, 1), (2, 75), (75, 2), (96, 2), (1, 90), (50, 3)):
+        grid = height * lanes, width * lanes, line
+        points = grid[0] * (2 if is_folded(pair) else 1)
+        shape = (1, points * grid[1] - 20) if line else (points + 9, grid[1] - 2)
+        x = short_numbers(rng, shape, pair[0])
+        k = short_numbers(rng, (1, 12) if line else (4, 3), pair[1])
+        ratio = check_transform("convolve2d", x, k, "full", "fill", 0, grid)
+        record_ratio(f"{np.result_type(x, k)}, transforms of many passes", ratio)
 
 
 def test_sizes_that_there_is_no_transform_for_are_refused():
