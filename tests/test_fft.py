@@ -66,7 +66,7 @@ def test_tiles_of_every_size_keep_their_bound(height, pair, record_ratio):
         k = short_numbers(rng, kernel_shape, pair[1])
         ratio = check_transform(function, x, k, mode, boundary, 0.5, (h, w, False))
         record_ratio(f"{np.result_type(x, k)}, transforms of every size", ratio)
-        assert ratio < 0.02  # more would be within the bound, but amiss
+        assert ratio < 0.2  # 0.09 at worst, without fused products; more would be amiss
 
 
 @pytest.mark.parametrize("pair", ["ff", "FF", "dd", "DD"])
@@ -91,7 +91,7 @@ def test_lines_of_every_size_keep_their_bound(height, pair, record_ratio):
             x, k = x.T, k.T
         ratio = check_transform(function, x, k, mode, boundary, 0.5, (h, w, True))
         record_ratio(f"{np.result_type(x, k)}, lines of every size", ratio)
-        assert ratio < 0.05
+        assert ratio < 0.2
 
 
 @pytest.mark.parametrize("pair", ["ff", "FF", "dd", "DD"])
