@@ -45,21 +45,4 @@ static const char *cpu_level(void) { return "baseline"; }
 #define COMPILER "unknown"
 #endif
 
-#if defined(_OPENMP)
-#include <omp.h>
-#define OPENMP _OPENMP
-static int openmp_threads(void) { return omp_get_max_threads(); }
-#else
-#define OPENMP 0
-static int openmp_threads(void) { return 1; }
-#endif
-
-/* A child of fork() has none of its parent's threads, and GCC's runtime waits for them for ever
- * unless it let them go before. LLVM's runtime looks after forks itself, and must not be paused. */
-#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 9
-static void release_threads(void) { omp_pause_resource_all(omp_pause_hard); }
-#else
-static void release_threads(void) {}
-#endif
-
 #endif

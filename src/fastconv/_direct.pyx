@@ -33,6 +33,7 @@ from libc.string cimport memset
 
 from _word cimport NAME, elem, real
 
+from fastconv._runtime cimport Call, begin, finish, stopped
 from fastconv._tiles cimport (
     Axis,
     fetch,
@@ -54,6 +55,12 @@ cdef extern from "_simd.h":
     vec splat(real) noexcept nogil
     void prefetch(const real*, Py_ssize_t) noexcept nogil
 
+cdef extern from "_rounding.h":
+    ctypedef struct environment:
+        pass
+    environment usual_environment() noexcept nogil
+    void restore_environment(environment) noexcept nogil
+
 BUILD = {
     "level": LEVEL.decode(),
     "word": NAME.decode(),
@@ -68,6 +75,8 @@ cdef enum:
     TILE_MIN_ROWS = 8 * ROWS
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
+    PATIENCE = 1 << 14          # taps of blocks until the next look for signals: some 100 us
+    LONG_KERNEL = 1 << 18       # taps of a kernel whose blocks are looked into
 
 cdef double MAX_BYTES = 1e15
 
@@ -80,6 +89,7 @@ cdef struct Pass:
 
 
 cdef struct Job:
+    Call* call
     const Py_ssize_t* image_offsets     # bytes from the first image of a stack; NULL: it is alone
     const Py_ssize_t* out_offsets
     const char* image
@@ -150,7 +160,7 @@ cdef inline void taps_of_rows(
 
 
 cdef inline void block(
-    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    Call* call, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
     """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined."""
@@ -169,6 +179,8 @@ cdef inline void block(
             taps_of_rows(acc, rows, x, w, kw, dx, ROWS, nv)
             continue
         for i in range(nr + kh - 1):
+            if kh * kw > LONG_KERNEL and stopped(call):
+                return
             p = rows[i] + x
             r0 = i - kh + 1 if i >= kh else 0
             r1 = i + 1 if i < nr else nr
@@ -203,7 +215,7 @@ cdef inline void block(
 
 
 cdef inline void dispatch(
-    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    Call* call, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
     """Makes nv a constant.
@@ -212,18 +224,18 @@ cdef inline void dispatch(
     accumulators of `block` in memory.
     """
     if nv == 1:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 1)
+        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 1)
     elif nv == 2:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 2)
+        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 2)
     elif nv == 3:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 3)
+        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 3)
     elif VECS > 3:
         if nv == 4:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
+            block(call, passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
         elif nv == 5:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
+            block(call, passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
         else:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, VECS)
+            block(call, passes, n_passes, y, x, dx, dst, stride, nr, VECS)
 
 
 cdef void scatter(
@@ -250,9 +262,11 @@ cdef void region(
     """
     cdef real spill[BLOCK]
     cdef Py_ssize_t y = 0, x, r, nr, nv, left, n_blocks
-    cdef Py_ssize_t stride
+    cdef Py_ssize_t stride, taps = 0, worked = 0
     cdef real* dst
     cdef bint direct
+    for r in range(n_passes):
+        taps += passes[r].kh * passes[r].kw
     while y < height:
         nr = min(ROWS, height - y)
         x = begin
@@ -276,7 +290,12 @@ cdef void region(
             # What the next ROWS rows will need for the first time.
             for r in range(y + nr, min(y + nr + ROWS, height)):
                 prefetch(passes[0].rows[r + passes[0].kh - 1] + x, nv)
-            dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
+            worked += taps
+            if worked > PATIENCE:
+                worked = 0
+                if stopped(job.call):
+                    return
+            dispatch(job.call, passes, n_passes, y, x, job.words, dst, stride, nr, nv)
             if not direct:
                 for r in range(nr):
                     scatter(
@@ -428,6 +447,10 @@ cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
     cdef const real** pointers = <const real**>(
         scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
+    cdef environment before
+    if stopped(job.call):
+        return
+    before = usual_environment()
     job.spoilt += t
     if job.image_offsets != NULL:
         job.image += job.image_offsets[k]
@@ -437,6 +460,7 @@ cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
         &job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch,
     )
     segment(&job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
+    restore_environment(before)
 
 
 cdef void lay_out(Job* job) noexcept nogil:
@@ -562,6 +586,7 @@ def run(
 ):
     """Solve a problem; the tiles, as (image, y0, y1, x0, x1), that two sums may have spoilt."""
     cdef Job job
+    cdef Call call
     cdef bytearray spoilt
     cdef elem[2] outside = [0, 0]
     cdef Taps taps, more_taps
@@ -571,6 +596,7 @@ def run(
     cdef double workload, n_bytes
     cdef char* arena
     cdef char* memory
+    job.call = &call
     job.image_offsets = job.out_offsets = NULL
     if image_offsets is not None:
         n_images = image_offsets.shape[0]
@@ -652,6 +678,7 @@ def run(
         elif planes == 2:
             pack_taps(job.taps[1], &taps, sizeof(elem), conjugate)
         fill_rows(&job, outside)
+        n_threads = begin(&call, n_threads)
         if n_threads == 1:
             for t in range(n_tiles):
                 tile(&job, t, memory)
@@ -659,6 +686,7 @@ def run(
             for t in prange(n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
                 tile(&job, t, memory + threadid() * n_scratch)
         free(arena)
+    finish(&call)
     if not job.separable or not any(spoilt):
         return ()
     return [rectangle(&job, t, transposed) for t in range(n_tiles) if spoilt[t]]

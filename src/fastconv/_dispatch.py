@@ -29,7 +29,7 @@ BUILT: tuple[str, ...] = _runtime.BUILD["levels"]
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_runtime.before_fork)
+    os.register_at_fork(before=_runtime.before_fork, after_in_child=_runtime.after_fork)
 
 
 def _choose_level() -> str:

@@ -45,6 +45,7 @@ from fastconv._butterflies cimport LANES, MAX_RADIX, PAIR, load, splat, store, v
 from fastconv._lines cimport (
     Line, final_pass, first_pass, forward, frequency, inverse, middle_pass, radices, root,
 )
+from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
 from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, share, source
 
 cdef extern from "_simd.h":
@@ -69,6 +70,12 @@ cdef extern from "_pixels.h":
     const pixel_type* PIXEL_TYPES
     int N_PIXEL_TYPES
 
+cdef extern from "_rounding.h":
+    ctypedef struct environment:
+        pass
+    environment usual_environment() noexcept nogil
+    void restore_environment(environment) noexcept nogil
+
 BUILD = {
     "level": LEVEL.decode(),
     "word": NAME.decode(),
@@ -82,6 +89,7 @@ ctypedef real* target_row
 
 cdef enum:
     PARTS = 2                   # real and imaginary
+    ROWS_UNHEARD = 16           # between looks for signals
     CACHE_BYTES = 1 << 18       # of a block, which shares the L2 cache with its spectrum
 
 # What became of a tile.
@@ -298,6 +306,7 @@ cdef Tables tables_of(tuple key):
 # --- one tile ------------------------------------------------------------------------------------
 
 cdef struct Job:
+    Call* call
     Grid grid
     const real* spectrum
     const double* taps          # [part][kh][kw]: to do single outputs again
@@ -426,11 +435,19 @@ cdef double sum_of_lanes(vec v) noexcept nogil:
     return total
 
 
+cdef inline bint left(const Job* job, Py_ssize_t row) noexcept nogil:
+    """Whether to leave a loop over rows. The clock is not read for every one."""
+    return stopped(job.call) if row % ROWS_UNHEARD == 0 else is_stopped(job.call)
+
+
 cdef void spread(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
     """First pass along y: the rows y, y + m, y + 2 m, ... of the input."""
     cdef const Grid* grid = &job.grid
+    cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
+    if left(job, y):
+        return
     for p in range(PARTS):
         for q in range(r):
             src[p * r + q] = input_row(
@@ -442,6 +459,7 @@ cdef void spread(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcep
             grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
         ),
     )
+    restore_environment(before)
 
 
 cdef double largest_input(const Job* job, const Work* work, real* buffer) noexcept nogil:
@@ -473,10 +491,13 @@ cdef double norm(const Job* job, const Work* work) noexcept nogil:
 cdef bint settle(const Job* job, Work* work, real* buffer) noexcept nogil:
     """Look at the norm of the input; whether it has to be read again, scaled."""
     cdef double most
+    cdef environment before
     work.norm = norm(job, work)
     if LEAST_SQUARE < work.norm * work.norm < MOST_SQUARE:
         return False
+    before = usual_environment()
     most = largest_input(job, work, buffer)
+    restore_environment(before)
     if most == 0:
         work.zero = True
     elif most - most != 0:
@@ -564,10 +585,15 @@ cdef void block(
     cdef const Grid* grid = &job.grid
     cdef Py_ssize_t g, b, y, width = grid.row.n
     cdef real* x
+    cdef environment before = usual_environment()
     tile += q * grid.m * job.pitch
     for g in range(width // LANES):
+        if left(job, g):
+            break
         transform(&grid.column, tile + g * PAIR, job.pitch, True)
     for b in range(grid.m // LANES):
+        if left(job, b):
+            break
         y = b * LANES
         x = tile + y * job.pitch
         if grid.line:
@@ -583,7 +609,10 @@ cdef void block(
         if grid.line:
             twist_rows(job, x, grid.twist + (q * grid.m + y) * 2 * width, True)
     for g in range(groups):
+        if left(job, g):
+            break
         transform_back(&grid.column, tile + g * PAIR, job.pitch, True)
+    restore_environment(before)
 
 
 cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept nogil:
@@ -627,6 +656,7 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
     cdef int p, q, k, r = grid.radix
     cdef char* out
     cdef real* x = work.tile + y * job.pitch
+    cdef environment before
     straight = straight and work.exponent + job.kernel_exponent == 0
     if not grid.line:
         whole = work.columns // LANES
@@ -638,8 +668,9 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
             dst[k] = buffers[k] = buffer + k * grid.row.n
             if straight and counts[k] >= whole * LANES:
                 dst[k] = <real*>output_row(job, work, y + q * grid.m, p)
-    if any_outputs == 0:
+    if any_outputs == 0 or left(job, y):
         return
+    before = usual_environment()
     final_pass(
         dst, x, grid.m * job.pitch, 0, whole,
         grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
@@ -664,6 +695,7 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
                 )
             else:
                 finish_row(job, work, y, y + q * grid.m, p, buffers[k], out, counts[k])
+    restore_environment(before)
 
 
 cdef void finish_row(
@@ -857,6 +889,7 @@ cdef class Spectrum:
         cdef double* w
         cdef Py_ssize_t i, n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
         cdef double most = 0, square = 0, tap
+        cdef environment before
         cdef Py_ssize_t rows = 2 * height if folded else height
         memset(job, 0, sizeof(Job))
         self.tables = tables_of((height, width, line, folded))
@@ -876,6 +909,7 @@ cdef class Spectrum:
         w = <double*>aligned(self.taps_memory)
         memcpy(w, &taps[0, 0, 0], n_taps * sizeof(double))
         job.taps = w
+        before = usual_environment()
         self.norm = sqrt(sum_of_squares(w, n_taps))
         if not LEAST_NORM < self.norm < MOST_NORM:
             for i in range(n_taps):
@@ -888,6 +922,7 @@ cdef class Spectrum:
                     tap = scalbn(w[i], job.kernel_exponent)
                     square += tap * tap
                 self.norm = sqrt(square)
+        restore_environment(before)
         self.memory = allocate(2.0 * height * width * sizeof(real))
         job.spectrum = <real*>aligned(self.memory)
         self.fill(<real*>job.spectrum, workers)
@@ -902,6 +937,7 @@ cdef class Spectrum:
         cdef Grid* grid = &job.grid
         cdef Py_ssize_t width = grid.row.n
         cdef real factor = <real>(1.0 / (<double>grid.n * width))
+        cdef Call call
         cdef size_t tile_size = whole_lines(<double>grid.n * job.pitch * sizeof(real))
         cdef int n_threads = 1 if grid.n * width < SMALL_TILE else workers
         cdef Py_ssize_t pitch = PARTS * grid.radix * width
@@ -909,7 +945,9 @@ cdef class Spectrum:
         cdef real* tile = <real*>aligned(arena)
         cdef real* rows = <real*>(<char*>tile + tile_size)
         cdef Py_ssize_t y
+        job.call = &call
         with nogil:
+            n_threads = begin(&call, n_threads)
             if n_threads == 1:
                 for y in range(grid.m):
                     spread_kernel(job, tile, y, rows)
@@ -921,6 +959,7 @@ cdef class Spectrum:
                 for y in prange(grid.radix, num_threads=n_threads, schedule="dynamic"):
                     spectrum_of_block(job, tile, y, spectrum, factor)
             give_back(arena)
+        finish(&call)
         return 0
 
     def run(
@@ -1001,8 +1040,11 @@ cdef void spread_kernel(
     const Job* job, real* tile, Py_ssize_t y, real* buffer,
 ) noexcept nogil:
     cdef const Grid* grid = &job.grid
+    cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
+    if left(job, y):
+        return
     for p in range(PARTS):
         for q in range(r):
             kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
@@ -1011,6 +1053,7 @@ cdef void spread_kernel(
         src, tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
         grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
     )
+    restore_environment(before)
 
 
 cdef void spectrum_of_block(
@@ -1019,10 +1062,15 @@ cdef void spectrum_of_block(
     cdef const Grid* grid = &job.grid
     cdef Py_ssize_t g, b, y, x, width = grid.row.n
     cdef real* to
+    cdef environment before = usual_environment()
     tile += q * grid.m * job.pitch
     for g in range(width // LANES):
+        if left(job, g):
+            break
         transform(&grid.column, tile + g * PAIR, job.pitch, True)
     for b in range(grid.m // LANES):
+        if left(job, b):
+            break
         y = b * LANES
         to = spectrum + (q * grid.m + y) * 2 * width
         if grid.line:
@@ -1032,6 +1080,7 @@ cdef void spectrum_of_block(
         for x in range(width):
             store(to + x * PAIR, splat(factor) * load(to + x * PAIR))
             store(to + x * PAIR + LANES, splat(-factor) * load(to + x * PAIR + LANES))
+    restore_environment(before)
 
 
 cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept:
@@ -1077,6 +1126,7 @@ cdef solve(
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
     cdef int n_threads, n_works
     cdef bint together, zeros
+    cdef Call call
     cdef char* arena
     cdef char* memory
     cdef Work* works
@@ -1146,9 +1196,11 @@ cdef solve(
         works[t].squares = <double*>(memory + tile_size)
         memory += tile_size + squares_size
     lines_pitch = lines_size // size
+    job.call = &call
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
+        n_threads = begin(&call, n_threads)
         if together:
             for t in range(job.n_tiles):
                 solve_tile_together(job, works, t, <real*>memory, lines_pitch, n_threads)
@@ -1159,6 +1211,7 @@ cdef solve(
             for t in prange(job.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
                 solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)
         give_back(arena)
+    finish(&call)
     return [
         (
             t // (job.n_ty * job.n_tx),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
+from contextlib import suppress
 from contextvars import ContextVar
+from math import ceil, inf
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastconv import _runtime
@@ -19,11 +23,53 @@ _MOST = 4096
 _default: ContextVar[int | None] = ContextVar("fastconv_workers", default=None)
 
 
-def _cpu_count() -> int:
-    """Processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _number(text: str) -> float:
+    """Return a number, infinite if the text is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return inf
+
+
+def _quota(root: str = "/", groups: str = "/proc/self/cgroup") -> int:
+    """Processors that Linux's control groups, version 1 or 2, give time for; 0: all."""
+    least = inf
+    with suppress(OSError):
+        for line in Path(groups).read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            top = Path(root, "sys/fs/cgroup", *([controllers] if controllers else []))
+            folder = top.joinpath(path.lstrip("/"))
+            # A group has no more time than those it is part of. In a container, the topmost is its
+            # own, whatever the path says.
+            for group in (folder, *folder.parents):
+                with suppress(OSError):
+                    if controllers:
+                        limit = Path(group, "cpu.cfs_quota_us").read_text().split()
+                        limit += Path(group, "cpu.cfs_period_us").read_text().split()
+                    else:
+                        limit = Path(group, "cpu.max").read_text().split()
+                    time, period = map(_number, limit)
+                    if time > 0 < period:
+                        least = min(least, time / period)
+                if group == top:
+                    break
+    return 0 if least == inf else ceil(least)
+
+
+def _look_at_machine() -> None:
+    """Find out how many processors there are: as many as Python says, 3.13 on."""
+    told = _number(os.environ.get("PYTHON_CPU_COUNT", ""))
+    if 1 <= told < inf:
+        _runtime.set_processors(min(int(told), _MOST), 0)
+    elif sys.platform == "linux":
+        _runtime.set_processors(0, _quota())
+    else:
+        _runtime.set_processors(os.cpu_count() or 1, 0)
+
+
+_look_at_machine()
 
 
 def resolve(workers: SupportsIndex | None) -> int:
@@ -32,7 +78,7 @@ def resolve(workers: SupportsIndex | None) -> int:
         return _default.get() or _runtime.max_threads()
     n = operator.index(workers)
     if n < 0:
-        cpus = _cpu_count()
+        cpus = _runtime.processors()
         if n < -cpus:
             raise ValueError(f"workers value out of range; got {n}, must not be less than {-cpus}")
         n += 1 + cpus
@@ -48,8 +94,9 @@ def get_workers() -> int:
     Returns
     -------
     int
-        What `set_workers` chose, else what OpenMP would use: all processors that the process may
-        run on, or ``OMP_NUM_THREADS``.
+        What `set_workers` chose, else what OpenMP would use (``OMP_NUM_THREADS``, threadpoolctl),
+        but no more than the processors that the process may keep busy: those it may run on, as far
+        as the quota of its control group goes, or ``PYTHON_CPU_COUNT``.
 
     See Also
     --------
@@ -62,7 +109,7 @@ def get_workers() -> int:
     ...     fastconv.get_workers()
     2
     """
-    return resolve(None)
+    return min(resolve(None), _runtime.processors())
 
 
 class set_workers:  # noqa: N801 - scipy.fft's name

@@ -1,0 +1,23 @@
+/* One call of an engine, for as long as it works without the GIL. */
+#ifndef FASTCONV_CALL_H
+#define FASTCONV_CALL_H
+
+typedef struct {
+    unsigned long listener; /* the thread that looks for signals: Python's main one, or none, 0 */
+    double due;             /* when to look for the next time */
+    int counted;            /* as one of the calls that keep processors busy */
+    int stop;               /* a signal handler raised an exception */
+} Call;
+
+/* Read by all threads, written by one. */
+#if defined(__GNUC__)
+static inline int is_stopped(const Call *call) {
+    return __atomic_load_n(&call->stop, __ATOMIC_RELAXED);
+}
+static inline void stop(Call *call) { __atomic_store_n(&call->stop, 1, __ATOMIC_RELAXED); }
+#else
+static inline int is_stopped(const Call *call) { return *(volatile const int *)&call->stop; }
+static inline void stop(Call *call) { *(volatile int *)&call->stop = 1; }
+#endif
+
+#endif
