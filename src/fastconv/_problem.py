@@ -18,6 +18,8 @@ import numpy as np
 from fastconv._dispatch import PLAIN, SUPPORTED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike
 
     Array = np.ndarray[Any, Any]
@@ -104,16 +106,43 @@ def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     return fill.reshape(1, 1) if fill.any() else None
 
 
+# Elements that NumPy is given at a time: some 10 ms. In between, Python looks for signals.
+PART = 1 << 23
+
+
+def _parts(a: Array) -> Iterator[tuple[slice, ...]]:
+    """Where the parts of a large array are, cut across its longest axis."""
+    if a.size <= PART:
+        yield ()
+        return
+    axis = int(np.argmax(a.shape))
+    step = max(1, PART * a.shape[axis] // a.size)
+    for first in range(0, a.shape[axis], step):
+        yield (slice(None),) * axis + (slice(first, first + step),)
+
+
+def converted(a: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `a` as an array of `dtype`: itself, if it is one."""
+    if a.dtype == dtype or a.size <= PART:
+        return a.astype(dtype, copy=False)
+    result = np.empty_like(a, dtype)
+    for part in _parts(a):
+        result[part] = a[part]
+    return result
+
+
 def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     """Convert to `dtype`, or to its real part's dtype where `a` has no imaginary part."""
     if dtype.kind != "c":
-        return a.astype(dtype, copy=False)
+        return converted(a, dtype)
     if a.dtype.kind != "c":
-        return a.astype(dtype.type(0).real.dtype, copy=False)
-    a = a.astype(dtype, copy=False)
+        return converted(a, dtype.type(0).real.dtype)
+    a = converted(a, dtype)
     imag = _distinct(a).imag
     # A look at a few first: most often that is enough.
-    return a if imag[..., :4].any() or imag.any() else a.real
+    if imag[..., :4].any() or any(imag[part].any() for part in _parts(imag)):
+        return a
+    return a.real
 
 
 def _distinct(a: Array) -> Array:
@@ -125,8 +154,9 @@ def all_finite(a: Array) -> bool:
     """Whether `a` surely holds no Inf and no NaN: its sum, which takes no memory, is finite."""
     if a.dtype.kind in "iu":
         return True
+    a = np.asarray(_distinct(a))
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.sum(np.asarray(_distinct(a)))))
+        return all(bool(np.isfinite(np.sum(a[part]))) for part in _parts(a))
 
 
 def prepare(
@@ -197,7 +227,7 @@ def prepare(
         if fill is None or not fill.imag.any():
             image = real_where_it_can(image, dtype)
         else:
-            image = image.astype(dtype, copy=False)
+            image = converted(image, dtype)
         kernel = real_where_it_can(kernel, dtype)
 
     if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastconv import _solve
 from fastconv._explain import check_method, explained
-from fastconv._problem import Problem, check_out, prepare
+from fastconv._problem import Problem, check_out, converted, prepare
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             out[...] = result
             return out
         problem, engine = self._ready
-        problem = problem._replace(image=image.astype(problem.image.dtype, copy=False))
+        problem = problem._replace(image=converted(image, problem.image.dtype))
         return _solve.solve(problem, "auto", out, workers, engine)
 
     def __reduce__(self) -> tuple[Any, ...]:
