@@ -448,7 +448,7 @@ cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
         scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
     cdef environment before
-    if stopped(job.call):
+    if t > 0 and stopped(job.call):
         return
     before = usual_environment()
     job.spoilt += t

@@ -293,8 +293,13 @@ cdef enum:
 
 cdef Tables tables_of(tuple key):
     cdef Tables found = tables.get(key)
+    cdef environment before
     if found is None:
-        found = Tables(*key)
+        before = usual_environment()    # tables outlive that of the call
+        try:
+            found = Tables(*key)
+        finally:
+            restore_environment(before)
         if found.grid.twist != NULL and found.grid.n * found.grid.row.n > LARGEST_TWIST:
             return found
         if len(tables) >= MAX_TABLES:

@@ -125,10 +125,11 @@ def converted(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return `a` as an array of `dtype`: itself, if it is one."""
     if a.dtype == dtype or a.size <= PART:
         return a.astype(dtype, copy=False)
-    result = np.empty_like(a, dtype)
-    for part in _parts(a):
-        result[part] = a[part]
-    return result
+    core = _distinct(a)
+    result = np.empty_like(core, dtype)
+    for part in _parts(core):
+        result[part] = core[part]
+    return np.broadcast_to(result, a.shape)
 
 
 def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
