@@ -1,5 +1,5 @@
 """
-The floating-point environment: a call leaves it as it was, and computes as if it were the usual one.
+A call leaves the floating-point environment as it was, and computes as if it were the usual one.
 
 A library that was built with -ffast-math flushes subnormal numbers to zero in the thread that loads
 it, and in all that this thread starts.
@@ -18,8 +18,8 @@ from cases import same_bits
 
 import fastconv
 
-# In the words that fegetenv() writes: which one flushes subnormal numbers, and by what bits; and which
-# bits of which words tell how to compute, not what has happened.
+# In the words that fegetenv() writes: which one flushes subnormal numbers, and by what bits; and
+# which bits of which words tell how to compute, not what has happened.
 FLUSH = {"x86_64": (7, 0x8040), "aarch64": (0, 1 << 24)}
 CONTROL = {"x86_64": {0: 0xF3F, 7: 0xFFC0}, "aarch64": {0: 0xFFFFFFFF}}
 TOWARD_ZERO = {"x86_64": 0xC00, "aarch64": 3 << 22}
