@@ -75,7 +75,7 @@ def convolve(
         return _written(task, out)
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
-    return _computed(task, out, workers)
+    return computed(task, out, workers)
 
 
 def fftconvolve(
@@ -92,7 +92,7 @@ def fftconvolve(
     if left:
         return _written(to_scipy(name, left, a, b, mode, axes), out)
     task = float_task(a, b, mode, axes)
-    return _computed(task, out, workers) if isinstance(task, Task) else _written(task, out)
+    return computed(task, out, workers) if isinstance(task, Task) else _written(task, out)
 
 
 def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
@@ -284,7 +284,7 @@ def promoted(task: Task) -> tuple[Job, np.dtype[Any]]:
     return job._replace(a=a, b=b), word
 
 
-def _computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Array:
+def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Array:
     """Compute a task; write it to `out`, or a new array."""
     dtype, method = task.dtype, task.method
     if out is not None:

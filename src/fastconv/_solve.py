@@ -217,11 +217,20 @@ def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
     return _plan.decide(known, method, lanes())
 
 
+def planned(
+    problem: Problem, method: str, once: bool = True
+) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
+    """Choose an engine, by a look at the data if that may pay; with the factors of a kernel."""
+    if method == "direct" or is_small(problem, method):
+        return DIRECT.plan, None
+    return choose(problem, method, once)
+
+
 def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
-    if method == "direct" or is_small(problem, method):
+    plan, factors = planned(problem, method, once)
+    if plan is DIRECT.plan:
         return DIRECT
-    plan, factors = choose(problem, method, once)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)
     if plan.word:
