@@ -219,7 +219,7 @@ def explain(
         raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}")
     threads = resolve(workers)
     if function in ("convolve2d", "correlate2d"):
-        check_method(method)
+        _solve.check_method(method)
         return _of_images(function, in1, in2, mode, boundary, fillvalue, method, axes, threads)
     if boundary != "fill" or np.any(fillvalue):
         raise ValueError(f"{function} has no boundary but zeros")
@@ -403,8 +403,3 @@ def explained(
     names = (name for name in can if can[name])
     known._force = tuple(name for name in names if name not in (method, known.engine))
     return known
-
-
-def check_method(method: str) -> None:
-    if method not in _plan.ENGINES:
-        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
