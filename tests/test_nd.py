@@ -307,13 +307,13 @@ def test_the_transform_neither_overflows_nor_underflows(dtype):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_slice_of_the_kernel_meets_all_slices_of_the_image_in_one_call(monkeypatch, mode):
     stacks = []
-    solve = _solve.solve
+    engine = _solve.engine
 
     def counted(problem, *args):
         stacks.append(np.prod(problem.image.shape[:-2]))
-        return solve(problem, *args)
+        return engine(problem, *args)
 
-    monkeypatch.setattr(_solve, "solve", counted)
+    monkeypatch.setattr(_solve, "engine", counted)
     convolve(np.ones((20, 21, 22)), np.ones((3, 4, 5)), mode, "direct")
     assert len(stacks) == 3
     assert min(stacks) >= 18

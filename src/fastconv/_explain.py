@@ -402,7 +402,7 @@ def check_arguments(function: str, boundary: str, fillvalue: Any, method: str, a
     if function not in FUNCTIONS:
         raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}")
     if function in ("convolve2d", "correlate2d"):
-        check_method(method)
+        _solve.check_method(method)
         return
     if boundary != "fill" or np.any(fillvalue):
         raise ValueError(f"{function} has no boundary but zeros")
@@ -410,8 +410,3 @@ def check_arguments(function: str, boundary: str, fillvalue: Any, method: str, a
         raise ValueError(f"{function} has no axes")
     if function in ("fftconvolve", "oaconvolve") and method != "auto":
         raise ValueError(f"{function} has no method")
-
-
-def check_method(method: str) -> None:
-    if method not in _plan.ENGINES:
-        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")

@@ -26,7 +26,7 @@ from fastconv._problem import (
     real_where_it_can,
 )
 from fastconv._slices import Job, Slices, by_slices, collapse, is_small, predict, slices_of
-from fastconv._solve import solve
+from fastconv._solve import compute, solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Ar
     if is_plane(job):
         result = (_line if len(job.shape) == 1 else _plane)(job, word, method, own, workers)
     else:
-        result = _space(job, word, method, own, resolve(workers))
+        result = _space(job, word, method, resolve(workers))
     if word != dtype:
         with np.errstate(over="ignore"):
             result = result.astype(dtype)
@@ -329,8 +329,11 @@ def _line(
 ) -> Array:
     """One dimension is an image with one row, but for an Inf or a NaN at the ends."""
     problem = plane_problem(job, dtype)
-    result = np.empty(job.shape, dtype) if out is None else out
-    solve(problem, method, result[None], workers)
+    if out is not None and (dtype.kind in "iu" or all_finite(problem.kernel)):
+        solve(problem, method, out[None], workers)
+        return out
+    result = np.empty(job.shape, dtype)
+    compute(problem, method, result[None], resolve(workers))
     # A tap that is not finite makes the first output the same, by way of the zeros around.
     if dtype.kind in "fc" and not np.isfinite(result[0]):
         a, b = problem.image[0], problem.kernel[0]
@@ -353,24 +356,18 @@ def _redo_ends(a: Array, b: Array, start: int, result: Array) -> None:
             result[first - start :] = right[first - n : stop - n]
 
 
-def _space(job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: int) -> Array:
+def _space(job: Job, dtype: np.dtype[Any], method: str, workers: int) -> Array:
     """More dimensions, or axes along which nothing is convolved, are many problems."""
-    if (
-        out is None
-        or not out.flags.c_contiguous
-        or np.may_share_memory(out, job.a)
-        or np.may_share_memory(out, job.b)
-    ):
-        out = np.empty(job.shape, dtype)
-    if out.size:
+    result = np.empty(job.shape, dtype)
+    if result.size:
         small = collapse(job)
-        flat = out.reshape(small.shape)
+        flat = result.reshape(small.shape)
         way = way_of(small, dtype, method)
         if way.slices is not None:
             by_slices(way.slices, method, flat, workers)
         else:
             _fftn.convolve(small, dtype, flat, workers)
-    return out
+    return result
 
 
 class Way(NamedTuple):

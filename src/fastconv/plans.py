@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _solve
-from fastconv._explain import check_method, explained
+from fastconv._explain import explained
 from fastconv._problem import Problem, check_out, converted, prepare
 from fastconv._workers import resolve
 
@@ -87,7 +87,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         correlate: bool = False,
         workers: SupportsIndex | None = None,
     ) -> None:
-        check_method(method)
+        _solve.check_method(method)
         self.dtype = np.dtype(dtype)
         height, width = shape
         self.shape = (int(height), int(width))
