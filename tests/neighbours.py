@@ -5,7 +5,6 @@ fastconv in one process with other libraries that bring an OpenMP runtime or thr
 imported first, with both computing at the same time, and in a forked process.
 """
 
-import os
 import subprocess
 import sys
 
