@@ -209,8 +209,9 @@ def prepare(
     dtype = image.dtype
     plain = dtype is kernel.dtype and dtype in PLAIN
     if not plain:
-        if correlate and kernel.dtype.kind not in "biufc":
-            kernel.conj()  # refuses what has no conjugate, in numpy's words
+        second = image if swap else kernel
+        if correlate and second.dtype.kind not in "biufc":
+            second.conj()  # refuses what has no conjugate, in numpy's words
         dtype = _result_dtype(image, kernel)
     if edge == REFLECT:
         raise ValueError("Incorrect boundary value.")

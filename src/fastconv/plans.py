@@ -93,7 +93,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.shape = (int(height), int(width))
         self._arguments = (np.array(kernel), mode, boundary, fillvalue, method, bool(correlate))
         # Stands for any image, and takes no memory.
-        pixel = np.ones((), self.dtype) * (1j if self.dtype.kind == "c" else 1)
+        pixel = np.array(1j if self.dtype.kind == "c" else 1, self.dtype)
         image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
         threads = resolve(workers)
