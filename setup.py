@@ -173,6 +173,8 @@ class Build(build_ext):
         else:
             # The accuracy promised does not need contraction, but without it there is no FMA.
             compile_args = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
+            # Else a few bytes more or less, anywhere, make an inner loop slower by a quarter.
+            compile_args += ["-falign-loops=32"] if x86_64 else []
             link_args = [] if sys.platform == "darwin" else ["-Wl,-s"]
             if sys.platform == "linux":
                 compile_args += HARD_COMPILE

@@ -639,6 +639,8 @@ def run(
         v, u = taps_of(row, rotate, transposed), taps_of(column, rotate, transposed)
         if transposed:
             v, u = u, v
+    if <double>max(job.y.m, job.y.k, job.x.m, job.x.k) > MAX_BYTES:
+        raise MemoryError("fastconv has no room for arrays of such a length")
     lay_out(&job)
 
     n_tiles = n_images * job.n_ty * job.n_tx * job.parts
