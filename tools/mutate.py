@@ -214,15 +214,15 @@ def first_failure(tree, tests, level):
     return "" if done else failed[1] if failed else "crash"
 
 
-def prepare(tree, modules):
-    """Copy what is needed, and build modules; those are kept to be put back."""
+def prepare(tree, levels):
+    """Copy what is needed, and build all modules of some levels; those are kept to be put back."""
     for name in ("src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).is_dir():
             skip = shutil.ignore_patterns("__pycache__", "*.so")
             shutil.copytree(ROOT / name, tree / name, ignore=skip)
         else:
             shutil.copy(ROOT / name, tree / name)
-    done, output = build(tree, f"_runtime *_baseline {modules}")
+    done, output = build(tree, " ".join(["_runtime", *(f"*_{level}" for level in levels)]))
     if not done:
         raise SystemExit(output)
     shutil.copytree(tree / SOURCES, tree / "unchanged")
@@ -272,15 +272,17 @@ def main():
         random.Random(f"{arguments.seed} {name}").shuffle(every)
         every = [mutant for mutant in every if str(mutant) not in known]
         drawn += every[: arguments.count]
-    modules = " ".join({mutant.modules for mutant in drawn})
+    levels = {"baseline"} | {mutant.level for mutant in drawn}
     trees = SimpleQueue()
     survivors = []
     killers = defaultdict(set)
     killed = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
-        for job in range(arguments.jobs):
-            tree = Path(folder) / str(job)
-            prepare(tree, modules)
+        first, *others = (Path(folder) / str(job) for job in range(arguments.jobs))
+        prepare(first, levels)
+        for tree in others:
+            shutil.copytree(first, tree)
+        for tree in (first, *others):
             trees.put(tree)
 
         def test(mutant):
