@@ -1,30 +1,35 @@
 """
 Mutation testing: does a test fail if the code is wrong? ``python tools/mutate.py _tiles.pxd``.
 
-One operator, number or statement of a file in src/fastconv is changed at a time, what it is
-compiled into is built (baseline instructions, -O1, one word), and the file's tests run until one
+One operator, number, condition or statement of a file in src/fastconv is changed at a time, what it
+is compiled into is built (of two words, without optimisation), and the file's tests run until one
 fails. A mutant that passes them all survives: a test is missing, or the change makes no difference,
-which tools/equivalent.txt says with the reason. The tree itself is left alone.
+which tools/equivalent.txt says with the reason. The tree itself is left alone. The same count,
+seed and source draw the same mutants.
 """
 
 import argparse
+import contextlib
 import os
 import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = Path("src/fastconv")
 EQUIVALENT = ROOT / "tools/equivalent.txt"
 
 SUM = ("layouts", "stack", "nonfinite", "semantics", "separable", "exact", "engines", "threads")
-TRANSFORM = ("stack", "certified", "fft", "layouts", "nonfinite", "engines", "plan", "threads")
+TRANSFORM = ("fft", "stack", "certified", "layouts", "nonfinite", "engines", "plan", "threads")
 ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 
 # file: modules to build, tests to run, the quick ones first
@@ -49,8 +54,24 @@ FILES = {
     "_error_bound.py": ("", ("error_bound",)),
 }
 
-# What is changed, and into what. Operators stand between blanks, so signs are left alone.
+# Shape of vectors that a line of _transpose.h is for: level, modules. The rest is tried with two.
+SHAPES = {
+    "202": ("baseline", "_fft_f64_baseline"),
+    "204": ("v3", "_fft_f64_v3"),
+    "208": ("v4", "_fft_f64_v4"),
+    "404": ("baseline", "_fft_f32_baseline"),
+    "408": ("v3", "_fft_f32_v3"),
+    "416": ("v4", "_fft_f32_v4"),
+    "": ("v4", "_fft_f64_v4 _fft_f32_v4"),
+}
+
+# What is changed, and into what. Operators stand between blanks, so signs are left alone; but for
+# that of a sum's or a product's first term.
 CHANGES = [
+    (r"\b(?:if|elif|while) (.+):$", r"not (\1)"),
+    (r"\brange\((.*)\):$", r"\1 + 1"),
+    (r"\brange\((.*)\):$", r"\1 - 1"),
+    (r"(?<=[ (\[])(-)(?=[\w(])", r""),
     (r" < ", " <= "),
     (r" <= ", " < "),
     (r" > ", " >= "),
@@ -75,13 +96,14 @@ CHANGES = [
     (r"\b1\b(?!\.)", "2"),
     (r"\b1\b(?!\.)", "0"),
     (r"\b2\b(?!\.)", "1"),
+    (r"\b2\b(?!\.)", "3"),
     (r"\bTrue\b", "False"),
     (r"\bFalse\b", "True"),
 ]
 
 NO_CODE = re.compile(
-    r"\s*(#|//|/\*|\*|\"|'|@|from |import |cdef |cpdef |ctypedef |class |def |raise |assert |else"
-    r"|try|finally|except|with |return$|\)|\]|\}|enum|typedef|struct|if TYPE_CHECKING)"
+    r"\s*(#|//|/\*|\*|\"|'|@|from |import |cdef (?!.* = )|cpdef |ctypedef |class |def |raise "
+    r"|assert |else|try|finally|except|with |return$|\)|\]|\}|enum|typedef|struct|if TYPE_CHECKING)"
     r"|^[A-Z_]+ [:=]"
 )
 # Only how fast, or what is told: threads, looks for signals, predictions, messages.
@@ -91,6 +113,9 @@ NO_RESULT = re.compile(
     r"|_time|perf_counter|acc\[0\]\[0\]"
 )
 STATEMENT = re.compile(r"\s*([\w.\[\], *]+ (=|\+=|-=|\*=|//=|%=) .*[\w)\]]|[\w.]+\(.*\));?$")
+
+
+SHUFFLE = re.compile(r"#define (?:LOW|HIGH|EVEN|ODD)2?_(\d+) ")
 
 
 def masked(line, c):
@@ -114,30 +139,36 @@ def mutants(path):
         elif line and not line[0].isspace():
             in_struct = False
         code = masked(line, c)
+        if c and SHUFFLE.match(code):
+            for match in re.finditer(r"(?<= )\d+", code):
+                new = str(int(match[0]) ^ 1)
+                found.append((number, line[: match.start()] + new + line[match.end() :]))
         if in_struct or not code.strip() or NO_CODE.match(code) or NO_RESULT.search(code):
-            continue
-        if c and code.lstrip().startswith("#"):
             continue
         for pattern, replacement in CHANGES:
             for match in re.finditer(pattern, code):
-                found.append((number, line[: match.start()] + replacement + line[match.end() :]))
+                group = match.re.groups  # what is replaced, if not all
+                start, end = match.span(group)
+                new = replacement.replace(r"\1", line[start:end])
+                found.append((number, line[:start] + new + line[end:]))
         if STATEMENT.match(code):
             indent = line[: len(line) - len(line.lstrip())]
             found.append((number, indent + (";" if c else "pass")))
     return found
 
 
-def limited():
-    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
+# What a mutant's tests may take: bytes of addresses, seconds of the processor's, and for a single
+# test seconds by the clock. What goes on is killed.
+MEMORY, PROCESSOR, TEST = 16 << 30, 1800, 300
 
 
-def run(command, tree, seconds, **environment):
-    """Tell whether a command ends well, in time; and what it says."""
-    environment = {
-        "FASTCONV_ISA": "baseline",
-        "PYTHONPATH": f"{tree}/src:{tree}/tests",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    } | environment
+def run(command, tree, **environment):
+    """Tell whether a command ends well, and what it says."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR))
+
     process = subprocess.Popen(
         command,
         cwd=tree,
@@ -145,82 +176,141 @@ def run(command, tree, seconds, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=limited,
+        errors="replace",
+        preexec_fn=limit,
         start_new_session=True,
     )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.communicate()
-        return False, "timeout"
+    output, _ = process.communicate()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its children
     return process.returncode == 0, output
 
 
 def build(tree, modules):
-    command = [sys.executable, "setup.py", "build_ext", "--inplace"]
-    return run(command, tree, 600, FASTCONV_MODULES=modules, CFLAGS="-O1")
+    """Build modules from scratch, whatever the dates of the files, and as quickly as gcc can."""
+    return run(
+        [sys.executable, "setup.py", "build_ext", "--inplace", "--force"],
+        tree,
+        FASTCONV_MODULES=modules,
+        CYTHON_FORCE_REGEN="1",
+        CFLAGS="-O0 -w -DCYTHON_INLINE=__inline__",
+    )
 
 
-def passes(tree, tests):
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
-    return run(command + [f"tests/test_{name}.py" for name in tests], tree, 900)
+def first_failure(tree, tests, level):
+    """Return the first of some tests that fails; "" if none does."""
+    done, output = run(
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
+            *("-o", f"faulthandler_timeout={TEST}", "-o", "faulthandler_exit_on_timeout=true"),
+            *tests,
+        ],
+        tree,
+        FASTCONV_ISA=level,
+        PYTHONPATH=f"{tree}/src:{tree}/tests",
+        PYTHONDONTWRITEBYTECODE="1",
+    )
+    failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", output, re.M)
+    return "" if done else failed[1] if failed else "crash"
 
 
-def prepare(tree):
-    """Copy what is needed, and build baseline modules."""
+def prepare(tree, levels):
+    """Copy what is needed, and build all modules of some levels; those are kept to be put back."""
     for name in ("src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tree / name)
-    done, output = build(tree, "_runtime *_baseline")
+        if (ROOT / name).is_dir():
+            skip = shutil.ignore_patterns("__pycache__", "*.so")
+            shutil.copytree(ROOT / name, tree / name, ignore=skip)
+        else:
+            shutil.copy(ROOT / name, tree / name)
+    done, output = build(tree, " ".join(["_runtime", *(f"*_{level}" for level in levels)]))
     if not done:
         raise SystemExit(output)
+    shutil.copytree(tree / SOURCES, tree / "unchanged")
+
+
+class Mutant:
+    """A file with one line changed."""
+
+    def __init__(self, name, number, new):
+        self.name, self.number, self.new = name, number, new
+        self.old = (ROOT / SOURCES / name).read_text().splitlines()[number]
+        self.level, (self.modules, self.tests) = "baseline", FILES[name]
+        if name == "_transpose.h":
+            shape = SHUFFLE.match(self.old)
+            self.level, self.modules = SHAPES[shape[1] if shape else ""]
+
+    def __str__(self):
+        return f"{self.name}: {self.old.strip()} -> {self.new.strip()}"
+
+    def test(self, tree):
+        """Return the test that fails; "" if none does; None if this is no program."""
+        path = tree / SOURCES / self.name
+        lines = path.read_text().splitlines()
+        lines[self.number] = self.new
+        path.write_text("\n".join(lines) + "\n")
+        try:
+            if self.modules and not build(tree, self.modules)[0]:
+                return None
+            # File by file: all of them take long to collect, and most mutants die early.
+            failures = (first_failure(tree, [f"tests/test_{t}.py"], self.level) for t in self.tests)
+            return next(filter(None, failures), "")
+        finally:
+            shutil.copytree(tree / "unchanged", tree / SOURCES, dirs_exist_ok=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--count", type=int, default=20, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("files", nargs="*", default=list(FILES), help="names in src/fastconv")
     arguments = parser.parse_args()
     known = EQUIVALENT.read_text() if EQUIVALENT.exists() else ""
-    killed = survived = 0
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        prepare(tree)
-        for name in arguments.files:
-            modules, tests = FILES[name]
-            path = tree / SOURCES / name
-            text = path.read_text()
-            lines = text.splitlines()
-            done, output = passes(tree, tests)
-            if not done:
-                raise SystemExit(f"{name}: the tests fail without any change\n{output[-3000:]}")
-            choice = mutants(path)
-            random.Random(f"{arguments.seed} {name}").shuffle(choice)
-            wanted = arguments.count
-            for number, new in choice:
-                change = f"{name}: {lines[number].strip()} -> {new.strip()}"
-                if wanted == 0:
-                    break
-                if change in known:
-                    continue
-                path.write_text("\n".join([*lines[:number], new, *lines[number + 1 :]]) + "\n")
-                start = time.monotonic()
-                if modules and not build(tree, modules)[0]:
-                    continue  # no program
-                wanted -= 1
-                survives, output = passes(tree, tests)
-                killed, survived = killed + (not survives), survived + survives
-                outcome = "SURVIVED" if survives else "killed"
-                took = time.monotonic() - start
-                print(f"{outcome:9}{took:5.0f} s  {number + 1} {change}", flush=True)
-            path.write_text(text)
-            if modules:
-                build(tree, modules)
-    share = 100 * killed / max(1, killed + survived)
-    print(f"{killed} of {killed + survived} mutants killed: {share:.1f} %")
+    drawn = []
+    for name in map(os.path.basename, arguments.files):
+        every = [Mutant(name, *change) for change in mutants(ROOT / SOURCES / name)]
+        random.Random(f"{arguments.seed} {name}").shuffle(every)
+        every = [mutant for mutant in every if str(mutant) not in known]
+        drawn += every[: arguments.count]
+    levels = {"baseline"} | {mutant.level for mutant in drawn}
+    trees = SimpleQueue()
+    survivors = []
+    killers = defaultdict(set)
+    killed = 0
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
+        first, *others = (Path(folder) / str(job) for job in range(arguments.jobs))
+        prepare(first, levels)
+        for tree in others:
+            shutil.copytree(first, tree)
+        for tree in (first, *others):
+            trees.put(tree)
+
+        def test(mutant):
+            tree = trees.get()
+            try:
+                return mutant.test(tree)
+            finally:
+                trees.put(tree)
+
+        for mutant, killer in zip(drawn, pool.map(test, drawn), strict=True):
+            place = f"{mutant.number + 1} {mutant}"
+            if killer is None:
+                print(f"no program {place}", flush=True)
+            elif killer:
+                killed += 1
+                killers[mutant.level].add(killer)
+                print(f"killed     {place}  [{killer}]", flush=True)
+            else:
+                survivors.append(place)
+                print(f"SURVIVED   {place}", flush=True)
+        # A test that fails without a change proves nothing.
+        for level, tests in killers.items():
+            tests.discard("crash")
+            if tests and (failure := first_failure(tree, tests, level)):
+                raise SystemExit(f"fails without a change: {failure}")
+    print(f"{killed} of {killed + len(survivors)} mutants killed", *survivors, sep="\n")
+    return bool(survivors)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
