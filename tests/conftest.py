@@ -3,6 +3,11 @@
 import hypothesis
 import pytest
 
+from fastconv import _runtime, _workers
+
+# Threads share their work out, and with some luck get in each other's way, on any machine.
+_runtime.set_processors(8, 0)
+
 # No limits on time: no test depends on the speed of the machine. The same examples in every run:
 # whoever sees a failure can repeat it.
 hypothesis.settings.register_profile(
@@ -13,6 +18,15 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("fastconv")
+
+
+@pytest.fixture
+def processors_of_the_machine():
+    """Processors as they are counted without tests."""
+    _workers.look_at_machine()
+    yield
+    _runtime.set_processors(8, 0)
+
 
 _largest = pytest.StashKey[dict[str, float]]()
 

@@ -126,3 +126,12 @@ def test_stacks_that_do_not_fit_are_refused(function):
     for out, error in ((np.zeros((3, 5)), ValueError), (np.zeros((3, 5, 6), "f"), TypeError)):
         with pytest.raises(error, match="out"):
             call(np.ones((3, 4, 5)), np.ones((2, 2)), axes=(1, 2), out=out)
+
+
+@BOTH
+@pytest.mark.parametrize("kernels", [(2, 2), (3, 2, 2)])
+def test_methods_are_checked_for_an_empty_stack_too(function, kernels):
+    with pytest.raises(ValueError, match="method flags"):
+        getattr(fastconv, function)(
+            np.ones((0, 3, 5, 5)), np.ones(kernels), axes=(-2, -1), method="none"
+        )

@@ -89,6 +89,7 @@ def test_none_means_the_default_for_a_call_and_nothing_for_set_workers():
         fastconv.set_workers(None)
 
 
+@pytest.mark.usefixtures("processors_of_the_machine")
 def test_negative_numbers_count_back_from_all_processors():
     with fastconv.set_workers(-1):
         processors = fastconv.get_workers()
@@ -97,15 +98,6 @@ def test_negative_numbers_count_back_from_all_processors():
         assert fastconv.get_workers() == 1
     with pytest.raises(ValueError, match=rf"got {-processors - 1}, .* less than -{processors}$"):
         fastconv.set_workers(-processors - 1)
-
-
-def test_processors_are_counted_where_affinity_is_not_known(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    with fastconv.set_workers(-1):
-        assert fastconv.get_workers() == os.cpu_count()
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    with fastconv.set_workers(-1):
-        assert fastconv.get_workers() == 1
 
 
 def scenario(module):
@@ -156,18 +148,6 @@ def test_set_workers_also_holds_when_called_plainly():
         assert fastconv.get_workers() == before + 1
     finally:
         fastconv.set_workers(before)
-
-
-@pytest.mark.parametrize(("variable", "expected"), [("1", 1), ("3", 3), ("2,4", 2)])
-def test_the_default_is_what_openmp_is_told(variable, expected):
-    if not fastconv.show_config("dicts")["openmp"]:
-        expected = 1
-    script = "import fastconv; print(fastconv.get_workers())"
-    environment = os.environ | {"OMP_NUM_THREADS": variable}
-    printed = subprocess.run(
-        [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
-    ).stdout
-    assert int(printed) == expected
 
 
 # --- threads of the caller -----------------------------------------------------------------------

@@ -17,6 +17,7 @@ layer. They are imported when they are first used.
 from typing import TYPE_CHECKING, Any
 
 from fastconv._config import __version__, show_config
+from fastconv._error_bound import error_bound
 from fastconv._explain import Explanation, explain
 from fastconv._workers import get_workers, set_workers
 from fastconv.plans import plan
@@ -44,6 +45,7 @@ __all__ = [
     "correlate",
     "correlate2d",
     "correlation_lags",
+    "error_bound",
     "explain",
     "fftconvolve",
     "get_workers",

@@ -16,7 +16,8 @@
 # depends on threads, tiles, alignment or strides.
 #
 # A kernel of rank one, W[i, j] = u[i] v[j], is two kernels: a tile's rows are summed with v into
-# scratch, and the scratch with u into the output.
+# scratch, and the scratch with u into the output. A tile with an Inf or a NaN in such a sum is done
+# again with W.
 #
 # This file does not know its word (_word.pxd) nor its instruction set (_simd.h).
 #
@@ -100,11 +101,13 @@ cdef struct Job:
     Py_ssize_t out_pixel
     Axis y
     Axis x
-    real* taps[2]               # real and imaginary plane; of a rank-one kernel: v, u
+    real* taps[2]               # real and imaginary plane
+    real* factors[2]            # of a rank-one kernel: v, u
     bint separable
     real* fill[2]               # rows of fill pixels, straight and turned
     int words                   # of a pixel that a pass works on: 2 where the image is complex
     int planes                  # image planes: straight, turned
+    int most_planes             # that there is scratch for
     int parts                   # of the output that are problems of their own
     bint in_place               # rows of the image may be read where they are
     bint direct                 # rows of the output may be written where they are
@@ -117,7 +120,7 @@ cdef struct Job:
     Py_ssize_t span             # words of the widest row that is read
     Py_ssize_t pitch            # words between scratch rows
     Py_ssize_t half_pitch       # words between rows that are summed with v
-    char* spoilt                # [tile]: whether such a sum is Inf or NaN
+    bint* spoilt                # whether such a sum is Inf or NaN
     Py_ssize_t n_rows           # scratch rows of one plane
     Py_ssize_t n_pointers       # row pointers of one plane
 
@@ -356,6 +359,7 @@ cdef void sum_rows(
     cdef vec zero = splat(0), zeros = splat(0)
     cdef real total = 0
     cdef real words[LANES]
+    rows.taps = job.factors[0]
     rows.kh = 1
     if not in_place:
         width = round_up(width, LANES)
@@ -376,7 +380,7 @@ cdef void sum_rows(
     if total != 0:
         job.spoilt[0] = True
     rows.rows = pointers
-    rows.taps = job.taps[1]
+    rows.taps = job.factors[1]
     rows.kh, rows.kw = job.y.k, 1
 
 
@@ -434,6 +438,15 @@ cdef void segment(
         )
 
 
+cdef void segments(
+    const Job* job, Py_ssize_t part, Py_ssize_t y0, Py_ssize_t y1, Py_ssize_t x0, Py_ssize_t x1,
+    const real** pointers, real* scratch,
+) noexcept nogil:
+    segment(job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
+    segment(job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch)
+    segment(job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
+
+
 cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
     cdef Job job = stack[0]
     cdef Py_ssize_t part = t % job.parts
@@ -445,21 +458,22 @@ cdef void tile(const Job* stack, Py_ssize_t t, char* memory) noexcept nogil:
     cdef Py_ssize_t x0 = share(job.x.m, job.n_tx, tx), x1 = share(job.x.m, job.n_tx, tx + 1)
     cdef real* scratch = <real*>memory
     cdef const real** pointers = <const real**>(
-        scratch + job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
+        scratch + job.most_planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     )
+    cdef bint spoilt = False
     cdef environment before
-    if stopped(job.call):
+    if t > 0 and stopped(job.call):
         return
     before = usual_environment()
-    job.spoilt += t
+    job.spoilt = &spoilt
     if job.image_offsets != NULL:
         job.image += job.image_offsets[k]
         job.out += job.out_offsets[k]
-    segment(&job, part, y0, y1, x0, min(x1, job.lo), False, pointers, scratch)
-    segment(
-        &job, part, y0, y1, max(x0, job.lo), min(x1, job.hi), job.in_place, pointers, scratch,
-    )
-    segment(&job, part, y0, y1, max(x0, job.hi), x1, False, pointers, scratch)
+    segments(&job, part, y0, y1, x0, x1, pointers, scratch)
+    if spoilt:
+        job.separable = False
+        job.planes = job.most_planes
+        segments(&job, part, y0, y1, x0, x1, pointers, scratch)
     restore_environment(before)
 
 
@@ -504,7 +518,7 @@ cdef void lay_out(Job* job) noexcept nogil:
     job.n_ty = (job.y.m + job.tile_rows - 1) // job.tile_rows
     # Blocks of whole vectors are read up to LANES - 1 words past the last column.
     job.span = (width + job.x.k - 1) * job.words + LANES
-    if job.in_place and job.planes == 1:
+    if job.in_place and job.most_planes == 1:
         width = min(width, max(job.lo, job.x.m - job.hi, LANES))
     # An odd number of cache lines, lest the rows of a tile compete for the same few sets.
     job.pitch = ((width + job.x.k - 1) * job.words + LANES) * size
@@ -562,15 +576,16 @@ cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(job.span):
         job.fill[0][i] = im if job.words == 2 and i & 1 else re
-    if job.planes == 2:
+    if job.most_planes == 2:
         for i in range(job.span):
             job.fill[1][i] = re if i & 1 else -im
 
 
 def run(
     const elem[:, :] image,
-    const elem[:, :] kernel,    # IN: or v of a rank-one kernel u v, one row
-    const elem[:, :] column,    # IN: and u, one column; else None
+    const elem[:, :] kernel,
+    const elem[:, :] row,       # IN: of a rank-one kernel u v: v; else None
+    const elem[:, :] column,    # IN: and u
     elem[:, :] out,
     int words,                  # IN: 2 if the image is complex
     int planes,                 # IN: 2 if the kernel is complex
@@ -584,14 +599,13 @@ def run(
     const Py_ssize_t[::1] image_offsets=None,   # IN: of the images of a stack, in bytes
     const Py_ssize_t[::1] out_offsets=None,
 ):
-    """Solve a problem; the tiles, as (image, y0, y1, x0, x1), that two sums may have spoilt."""
+    """Solve a problem."""
     cdef Job job
     cdef Call call
-    cdef bytearray spoilt
     cdef elem[2] outside = [0, 0]
-    cdef Taps taps, more_taps
+    cdef Taps taps, v, u
     cdef bint transposed
-    cdef Py_ssize_t t, n_images = 1, n_tiles, n_tables, n_taps, n_scratch
+    cdef Py_ssize_t t, n_images = 1, n_tiles, n_tables, n_taps, n_factors, n_scratch
     cdef int n_threads
     cdef double workload, n_bytes
     cdef char* arena
@@ -606,8 +620,6 @@ def run(
     job.out = <char*>&out[0, 0]
     job.out_row, job.out_pixel = out.strides[0], out.strides[1]
     job.y.n, job.y.m, job.y.k, job.y.start = image.shape[0], out.shape[0], kernel.shape[0], start_y
-    if column is not None:
-        job.y.k = column.shape[0]
     job.x.n, job.x.m, job.x.k, job.x.start = image.shape[1], out.shape[1], kernel.shape[1], start_x
     if fill is not None:
         outside[0] = (&fill[0, 0])[0]
@@ -616,42 +628,46 @@ def run(
     job.words = words
     job.separable = column is not None
     job.planes = planes if words == 2 else 1
+    # A complex tile done again: where the image is not finite, an imaginary part of zero counts.
+    job.most_planes = words if job.separable else job.planes
     job.parts = planes if words == 1 else 1
     transposed = job.x.m * words < LANES and job.y.m > job.x.m
     if transposed:
         transpose(&job)
-    taps = more_taps = taps_of(kernel, rotate, transposed)
-    if column is not None:
-        more_taps = taps_of(column, rotate, transposed)
+    taps = v = u = taps_of(kernel, rotate, transposed)
+    if job.separable:
+        v, u = taps_of(row, rotate, transposed), taps_of(column, rotate, transposed)
         if transposed:
-            taps, more_taps = more_taps, taps
+            v, u = u, v
+    if <double>max(job.y.m, job.y.k, job.x.m, job.x.k) > MAX_BYTES:
+        raise MemoryError("fastconv has no room for arrays of such a length")
     lay_out(&job)
 
     n_tiles = n_images * job.n_ty * job.n_tx * job.parts
-    spoilt = bytearray(n_tiles if job.separable else 0)
-    job.spoilt = spoilt
     workload = <double>job.y.k + job.x.k if job.separable else <double>job.y.k * job.x.k
     workload *= <double>n_images * job.y.m * job.x.m * job.planes * job.parts
     n_threads = <int>min(<double>min(workers, n_tiles), 1 + workload / THREAD_WORKLOAD)
     # Everything is allocated at once, before a word is written; what would overflow a size is
     # more than any machine has. The index tables are shorter than the taps and the span.
     n_bytes = <double>sizeof(real) * (
-        <double>job.y.k * job.x.k * planes
+        2.0 * (<double>job.y.k * job.x.k + job.y.k + job.x.k)
         + 2.0 * job.span
         + <double>n_threads * (
-            <double>job.planes * job.n_rows * job.pitch + <double>job.n_rows * job.half_pitch
+            <double>job.most_planes * job.n_rows * job.pitch
+            + <double>job.n_rows * job.half_pitch
         )
-    ) + <double>n_threads * job.planes * job.n_pointers * sizeof(void*)
+    ) + <double>n_threads * job.most_planes * job.n_pointers * sizeof(void*)
     if n_bytes > MAX_BYTES:
         raise MemoryError(f"fastconv needs {n_bytes:.3g} bytes of scratch memory")
     n_tables = n_before(&job.y) + n_after(&job.y) + n_before(&job.x) + n_after(&job.x)
     n_tables = round_up(n_tables * sizeof(Py_ssize_t), CACHE_LINE)
     n_taps = round_up(job.y.k * job.x.k * sizeof(real), CACHE_LINE)
-    n_scratch = job.planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
+    n_factors = round_up((job.y.k + job.x.k) * sizeof(real), CACHE_LINE)
+    n_scratch = job.most_planes * job.n_rows * job.pitch + job.n_rows * job.half_pitch
     n_scratch = round_up(n_scratch * sizeof(real), CACHE_LINE)
-    n_scratch += round_up(job.planes * job.n_pointers * sizeof(void*), CACHE_LINE)
+    n_scratch += round_up(job.most_planes * job.n_pointers * sizeof(void*), CACHE_LINE)
     arena = <char*>malloc(
-        CACHE_LINE + n_tables + 2 * n_taps
+        CACHE_LINE + n_tables + 2 * n_taps + n_factors
         + 2 * round_up(job.span * sizeof(real), CACHE_LINE) + n_threads * n_scratch
     )
     if arena == NULL:
@@ -665,6 +681,9 @@ def run(
     job.taps[0] = <real*>memory
     job.taps[1] = <real*>(memory + n_taps)
     memory += 2 * n_taps
+    job.factors[0] = <real*>memory
+    job.factors[1] = job.factors[0] + job.x.k
+    memory += n_factors
     job.fill[0] = <real*>memory
     memory += round_up(job.span * sizeof(real), CACHE_LINE)
     job.fill[1] = <real*>memory
@@ -674,7 +693,9 @@ def run(
         fill_tables(&job.x, boundary)
         pack_taps(job.taps[0], &taps, 0, False)
         if job.separable:
-            pack_taps(job.taps[1], &more_taps, 0, False)
+            pack_taps(job.factors[0], &v, 0, False)
+            pack_taps(job.factors[1], &u, 0, False)
+            memset(job.taps[1], 0, n_taps)
         elif planes == 2:
             pack_taps(job.taps[1], &taps, sizeof(elem), conjugate)
         fill_rows(&job, outside)
@@ -687,18 +708,6 @@ def run(
                 tile(&job, t, memory + threadid() * n_scratch)
         free(arena)
     finish(&call)
-    if not job.separable or not any(spoilt):
-        return ()
-    return [rectangle(&job, t, transposed) for t in range(n_tiles) if spoilt[t]]
-
-
-cdef tuple rectangle(const Job* job, Py_ssize_t t, bint transposed):
-    cdef Py_ssize_t tx = t % job.n_tx, ty = t // job.n_tx % job.n_ty
-    cdef Py_ssize_t y0 = ty * job.tile_rows, y1 = min(y0 + job.tile_rows, job.y.m)
-    cdef Py_ssize_t x0 = share(job.x.m, job.n_tx, tx), x1 = share(job.x.m, job.n_tx, tx + 1)
-    if transposed:
-        y0, y1, x0, x1 = x0, x1, y0, y1
-    return t // (job.n_tx * job.n_ty), y0, y1, x0, x1
 
 
 def _multiply_adds(Py_ssize_t n):

@@ -17,7 +17,7 @@ import numpy as np
 from fastconv import _runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from types import ModuleType
 
     from fastconv._problem import Problem
@@ -97,13 +97,12 @@ def _offsets(stack: Array) -> Array:
 
 
 def run(
-    problem: Problem, out: Array, workers: int, column: Array | None = None
-) -> Sequence[tuple[int, int, int, int, int]]:
+    problem: Problem, out: Array, workers: int, factors: tuple[Array, Array] | None = None
+) -> None:
     """Sum `problem` into `out`, which overlaps none of its arrays.
 
-    With `column`, the kernel is the outer product of that and the problem's, a row; returned are
-    the tiles, (image, y0, y1, x0, x1), in which a sum with the row was an Inf or a NaN. A stack of
-    images, and of outputs, has more axes before the last two.
+    The kernel may be the outer product of two factors, a column and a row. A stack of images, and
+    of outputs, has more axes before the last two. Nothing is allocated from the first output on.
     """
     image, kernel, _, dtype, start_y, start_x, boundary, fill, rotate, conjugate = problem
     try:
@@ -113,20 +112,26 @@ def run(
         engine = engine_for("direct", word).run
         _engines[dtype] = engine, view
     image_words = kernel_words = 1
+    column, row = factors or (None, None)
+    imag = None
     if view is not None:
         image_words += image.dtype.kind == "c"
         kernel_words += kernel.dtype.kind == "c"
+        if dtype.kind == "c" and image_words == kernel_words == 1:
+            imag = out.imag
         image, kernel, out = view(image), view(kernel), view(out)
-        column = column if column is None else view(column)
+        if factors is not None:
+            column, row = map(view, factors)
         fill = fill if fill is None else view(fill)
     stack: tuple[Array, ...] = ()
     if out.ndim > 2:
         stack = _offsets(image), _offsets(out)
         first = (0,) * (out.ndim - 2)
         image, out = image[first], out[first]
-    spoilt: Sequence[tuple[int, int, int, int, int]] = engine(
+    engine(
         image,
         kernel,
+        row,
         column,
         out,
         image_words,
@@ -140,4 +145,5 @@ def run(
         workers,
         *stack,
     )
-    return spoilt
+    if imag is not None:
+        imag.fill(0)

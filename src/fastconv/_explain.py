@@ -215,18 +215,10 @@ def explain(
     >>> fastconv.explain(x, x, function="fftconvolve").engine
     'scipy.fft'
     """
-    if function not in FUNCTIONS:
-        raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}")
+    check_arguments(function, boundary, fillvalue, method, axes)
     threads = resolve(workers)
     if function in ("convolve2d", "correlate2d"):
-        check_method(method)
         return _of_images(function, in1, in2, mode, boundary, fillvalue, method, axes, threads)
-    if boundary != "fill" or np.any(fillvalue):
-        raise ValueError(f"{function} has no boundary but zeros")
-    if function in ("convolve", "correlate") and axes is not None:
-        raise ValueError(f"{function} has no axes")
-    if function in ("fftconvolve", "oaconvolve") and method != "auto":
-        raise ValueError(f"{function} has no method")
     return _of_arrays(function, in1, in2, mode, method, axes, threads)
 
 
@@ -405,6 +397,16 @@ def explained(
     return known
 
 
-def check_method(method: str) -> None:
-    if method not in _plan.ENGINES:
-        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
+def check_arguments(function: str, boundary: str, fillvalue: Any, method: str, axes: Any) -> None:
+    """Refuse arguments that a function does not have."""
+    if function not in FUNCTIONS:
+        raise ValueError(f"function must be one of {', '.join(FUNCTIONS)}")
+    if function in ("convolve2d", "correlate2d"):
+        _solve.check_method(method)
+        return
+    if boundary != "fill" or np.any(fillvalue):
+        raise ValueError(f"{function} has no boundary but zeros")
+    if function in ("convolve", "correlate") and axes is not None:
+        raise ValueError(f"{function} has no axes")
+    if function in ("fftconvolve", "oaconvolve") and method != "auto":
+        raise ValueError(f"{function} has no method")

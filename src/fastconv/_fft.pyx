@@ -293,8 +293,13 @@ cdef enum:
 
 cdef Tables tables_of(tuple key):
     cdef Tables found = tables.get(key)
+    cdef environment before
     if found is None:
-        found = Tables(*key)
+        before = usual_environment()    # tables outlive that of the call
+        try:
+            found = Tables(*key)
+        finally:
+            restore_environment(before)
         if found.grid.twist != NULL and found.grid.n * found.grid.row.n > LARGEST_TWIST:
             return found
         if len(tables) >= MAX_TABLES:
@@ -435,7 +440,7 @@ cdef double sum_of_lanes(vec v) noexcept nogil:
     return total
 
 
-cdef inline bint left(const Job* job, Py_ssize_t row) noexcept nogil:
+cdef inline bint is_left(const Job* job, Py_ssize_t row) noexcept nogil:
     """Whether to leave a loop over rows. The clock is not read for every one."""
     return stopped(job.call) if row % ROWS_UNHEARD == 0 else is_stopped(job.call)
 
@@ -446,7 +451,7 @@ cdef void spread(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcep
     cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
-    if left(job, y):
+    if is_left(job, y):
         return
     for p in range(PARTS):
         for q in range(r):
@@ -588,11 +593,11 @@ cdef void block(
     cdef environment before = usual_environment()
     tile += q * grid.m * job.pitch
     for g in range(width // LANES):
-        if left(job, g):
+        if is_left(job, g):
             break
         transform(&grid.column, tile + g * PAIR, job.pitch, True)
     for b in range(grid.m // LANES):
-        if left(job, b):
+        if is_left(job, b):
             break
         y = b * LANES
         x = tile + y * job.pitch
@@ -609,7 +614,7 @@ cdef void block(
         if grid.line:
             twist_rows(job, x, grid.twist + (q * grid.m + y) * 2 * width, True)
     for g in range(groups):
-        if left(job, g):
+        if is_left(job, g):
             break
         transform_back(&grid.column, tile + g * PAIR, job.pitch, True)
     restore_environment(before)
@@ -668,7 +673,7 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
             dst[k] = buffers[k] = buffer + k * grid.row.n
             if straight and counts[k] >= whole * LANES:
                 dst[k] = <real*>output_row(job, work, y + q * grid.m, p)
-    if any_outputs == 0 or left(job, y):
+    if any_outputs == 0 or is_left(job, y):
         return
     before = usual_environment()
     final_pass(
@@ -1043,7 +1048,7 @@ cdef void spread_kernel(
     cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
-    if left(job, y):
+    if is_left(job, y):
         return
     for p in range(PARTS):
         for q in range(r):
@@ -1065,11 +1070,11 @@ cdef void spectrum_of_block(
     cdef environment before = usual_environment()
     tile += q * grid.m * job.pitch
     for g in range(width // LANES):
-        if left(job, g):
+        if is_left(job, g):
             break
         transform(&grid.column, tile + g * PAIR, job.pitch, True)
     for b in range(grid.m // LANES):
-        if left(job, b):
+        if is_left(job, b):
             break
         y = b * LANES
         to = spectrum + (q * grid.m + y) * 2 * width
@@ -1127,6 +1132,7 @@ cdef solve(
     cdef int n_threads, n_works
     cdef bint together, zeros
     cdef Call call
+    cdef list left = []
     cdef char* arena
     cdef char* memory
     cdef Work* works
@@ -1212,13 +1218,13 @@ cdef solve(
                 solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)
         give_back(arena)
     finish(&call)
-    return [
-        (
-            t // (job.n_ty * job.n_tx),
-            share(job.y.m, job.n_ty, t // job.n_tx % job.n_ty),
-            share(job.y.m, job.n_ty, t // job.n_tx % job.n_ty + 1),
-            share(job.x.m, job.n_tx, t % job.n_tx),
-            share(job.x.m, job.n_tx, t % job.n_tx + 1),
-        )
-        for t in range(job.n_tiles) if job.status[t] != DONE
-    ]
+    for t in range(job.n_tiles):
+        if job.status[t] != DONE:
+            left.append((
+                t // (job.n_ty * job.n_tx),
+                share(job.y.m, job.n_ty, t // job.n_tx % job.n_ty),
+                share(job.y.m, job.n_ty, t // job.n_tx % job.n_ty + 1),
+                share(job.x.m, job.n_tx, t % job.n_tx),
+                share(job.x.m, job.n_tx, t % job.n_tx + 1),
+            ))
+    return left

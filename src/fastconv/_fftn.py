@@ -131,6 +131,8 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     spectrum = forward(a, shape, axes=axes, workers=workers)
     spectrum = spectrum * forward(b, shape, axes=axes, workers=workers)
     full = inverse(spectrum, shape, axes=axes, workers=workers, overwrite_x=True)
+    if dtype.kind in "iu":
+        np.rint(full, out=full)
     # Along the axes without a transform what is left may be longer than `full` by broadcasting
     # alone, which the product has done.
     part = full[
@@ -140,7 +142,7 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     ]
     if dtype.kind in "iu":
         # Rounded, it is exact in int64, and wraps from there on.
-        out[...] = np.rint(part).astype(np.int64).astype(dtype)
+        out[...] = part.astype(np.int64).astype(dtype)
     else:
         out[...] = part
         if exponents:

@@ -88,6 +88,6 @@ class Transformed:
             out.dtype.kind in "iu",
             workers,
         )
-        if self.upright:
+        if self.upright and left:
             left = [(k, x0, x1, y0, y1) for k, y0, y1, x0, x1 in left]
         return left

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv._problem import check_out, prepare
 from fastconv._slices import solve_batch
-from fastconv._solve import solve
+from fastconv._solve import check_method, compute, solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -36,21 +37,21 @@ def stack(
 ) -> Array:
     """Convolve or correlate images along the two axes that `axes` names, in stacks."""
     problem, pair, final = stacked(name, in1, in2, mode, boundary, fillvalue, axes)
+    check_method(method)
     n_threads = resolve(workers)
     if out is not None:
         check_out(out, final, problem.dtype)
-    overlap = out is not None and (
-        np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel)
-    )
-    result = np.empty(final, problem.dtype) if out is None or overlap else out
+    images, kernels = problem.image, problem.kernel
+    # One kernel is one call of an engine; of more, any but the first may lack memory.
+    several = kernels.size != prod(kernels.shape[-2:])
+    result = np.empty(final, problem.dtype) if out is None or several else out
     if result.size:
-        images, kernels = problem.image, problem.kernel
         outs = np.moveaxis(result, pair, (-2, -1))
-        solve_batch(first_of(problem), images, kernels, outs, method, n_threads)
-    if out is None:
+        call = solve if result is out else compute
+        solve_batch(first_of(problem), images, kernels, outs, method, n_threads, call)
+    if out is None or result is out:
         return result
-    if result is not out:
-        out[...] = result
+    out[...] = result
     return out
 
 

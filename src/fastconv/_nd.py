@@ -26,7 +26,7 @@ from fastconv._problem import (
     real_where_it_can,
 )
 from fastconv._slices import Job, Slices, by_slices, collapse, is_small, predict, slices_of
-from fastconv._solve import solve
+from fastconv._solve import compute, solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -72,10 +72,11 @@ def convolve(
         return _written(to_scipy(name, left, a, b, mode, method), out)
     task = convolution_task(name, a, b, mode, method)
     if not isinstance(task, Task):
+        resolve(workers)
         return _written(task, out)
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
-    return _computed(task, out, workers)
+    return computed(task, out, workers)
 
 
 def fftconvolve(
@@ -92,7 +93,10 @@ def fftconvolve(
     if left:
         return _written(to_scipy(name, left, a, b, mode, axes), out)
     task = float_task(a, b, mode, axes)
-    return _computed(task, out, workers) if isinstance(task, Task) else _written(task, out)
+    if not isinstance(task, Task):
+        resolve(workers)
+        return _written(task, out)
+    return computed(task, out, workers)
 
 
 def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
@@ -125,7 +129,7 @@ def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> A
     if not correlate:
         extent = _extent_by_method(mode, method)
 
-    dtype = a.dtype if a.dtype is b.dtype else np.result_type(a, b)
+    dtype = a.dtype if a.dtype is b.dtype and a.dtype.isnative else np.result_type(a, b)
     if (
         dtype.kind == "b"
         and method != "fft"
@@ -235,7 +239,7 @@ def _transformed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Dtype in which `scipy.fft` takes an operand."""
     if dtype.kind not in "fc":
         return np.dtype(np.float64)
-    return np.result_type(dtype, np.float32) if dtype == np.float16 else dtype
+    return np.result_type(dtype, np.float32) if dtype.char == "e" else dtype
 
 
 # There is no arithmetic for these; a sum that is not zero is true.
@@ -284,7 +288,7 @@ def promoted(task: Task) -> tuple[Job, np.dtype[Any]]:
     return job._replace(a=a, b=b), word
 
 
-def _computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Array:
+def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Array:
     """Compute a task; write it to `out`, or a new array."""
     dtype, method = task.dtype, task.method
     if out is not None:
@@ -294,7 +298,7 @@ def _computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> A
     if is_plane(job):
         result = (_line if len(job.shape) == 1 else _plane)(job, word, method, own, workers)
     else:
-        result = _space(job, word, method, own, resolve(workers))
+        result = _space(job, word, method, resolve(workers))
     if word != dtype:
         with np.errstate(over="ignore"):
             result = result.astype(dtype)
@@ -329,8 +333,11 @@ def _line(
 ) -> Array:
     """One dimension is an image with one row, but for an Inf or a NaN at the ends."""
     problem = plane_problem(job, dtype)
-    result = np.empty(job.shape, dtype) if out is None else out
-    solve(problem, method, result[None], workers)
+    if out is not None and (dtype.kind in "iu" or all_finite(problem.kernel)):
+        solve(problem, method, out[None], workers)
+        return out
+    result = np.empty(job.shape, dtype)
+    compute(problem, method, result[None], resolve(workers))
     # A tap that is not finite makes the first output the same, by way of the zeros around.
     if dtype.kind in "fc" and not np.isfinite(result[0]):
         a, b = problem.image[0], problem.kernel[0]
@@ -345,32 +352,36 @@ def _redo_ends(a: Array, b: Array, start: int, result: Array) -> None:
     # Outputs before m - 1 and from n on, of n + m - 1, have less than m products.
     with np.errstate(all="ignore"):
         if start < m - 1:
-            left = np.convolve(a[: m - 1], b[:-1])[start : min(m - 1, stop)]
+            left = _convolved(a[: m - 1], b[:-1], result.dtype)[start : min(m - 1, stop)]
             result[: left.size] = left
         if stop > n:
-            right = np.convolve(a[1 - m :], b[1:])[m - 2 :]
+            right = _convolved(a[1 - m :], b[1:], result.dtype)[m - 2 :]
             first = max(start, n)
             result[first - start :] = right[first - n : stop - n]
 
 
-def _space(job: Job, dtype: np.dtype[Any], method: str, out: Array | None, workers: int) -> Array:
+def _convolved(a: Array, b: Array, dtype: np.dtype[Any]) -> Array:
+    """Convolve in NumPy's arithmetic, but for the product of complex Infs, which is BLAS's."""
+    if dtype.kind != "c":
+        return np.convolve(a, b)
+    y = np.empty(a.size + b.size - 1, dtype)
+    y.real = np.convolve(a.real, b.real) - np.convolve(a.imag, b.imag)
+    y.imag = np.convolve(a.real, b.imag) + np.convolve(a.imag, b.real)
+    return y
+
+
+def _space(job: Job, dtype: np.dtype[Any], method: str, workers: int) -> Array:
     """More dimensions, or axes along which nothing is convolved, are many problems."""
-    if (
-        out is None
-        or not out.flags.c_contiguous
-        or np.may_share_memory(out, job.a)
-        or np.may_share_memory(out, job.b)
-    ):
-        out = np.empty(job.shape, dtype)
-    if out.size:
+    result = np.empty(job.shape, dtype)
+    if result.size:
         small = collapse(job)
-        flat = out.reshape(small.shape)
+        flat = result.reshape(small.shape)
         way = way_of(small, dtype, method)
         if way.slices is not None:
             by_slices(way.slices, method, flat, workers)
         else:
             _fftn.convolve(small, dtype, flat, workers)
-    return out
+    return result
 
 
 class Way(NamedTuple):

@@ -30,7 +30,7 @@ def _may_be(kernel: Array) -> bool:
     """Look at two minors, which spares most kernels the rest."""
     (kh, kw), exact = kernel.shape, kernel.dtype.kind in "iu"
     for y, x in ((0, 0), (kh // 3, kw // 3)):
-        a, b, c, d = kernel[[[y], [kh - 1]], [x, kw - 1]].ravel().tolist()
+        a, b, c, d = [kernel.item(i, j) for i in (y, kh - 1) for j in (x, kw - 1)]
         minor = a * d - b * c
         if exact:
             if minor % (1 << 8 * kernel.dtype.itemsize):

@@ -20,6 +20,8 @@ from fastconv import _costs, _plan, _solve
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fastconv._problem import Problem
 
     Array = np.ndarray[Any, Any]
@@ -161,6 +163,13 @@ def stacked(slices: Slices) -> Problem:
     return one._replace(image=image, kernel=kernel)
 
 
+def problems(slices: Slices) -> Iterator[Problem]:
+    """Yield the problems of all kernels."""
+    one, b = stacked(slices), slices.kernels
+    for place in np.ndindex(b.shape[:-2]):
+        yield one._replace(kernel=b[place])
+
+
 def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
     """Return the plan for one kernel, and the seconds that all of them take."""
     problem = stacked(slices)
@@ -240,7 +249,13 @@ def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: in
 
 
 def solve_batch(
-    problem: Problem, images: Array, kernels: Array, outs: Array, method: str, workers: int | None
+    problem: Problem,
+    images: Array,
+    kernels: Array,
+    outs: Array,
+    method: str,
+    workers: int,
+    solve: Callable[[Problem, str, Array, int], object] = _solve.compute,
 ) -> None:
     """Solve a stack of problems that differ from `problem` in image and kernel alone.
 
@@ -252,7 +267,7 @@ def solve_batch(
         images = np.broadcast_to(images, stack + images.shape[-2:])
     if kernels.size == prod(kernels.shape[-2:]):
         one = problem._replace(image=images, kernel=kernels.reshape(kernels.shape[-2:]))
-        _solve.solve(one, method, outs, workers)
+        solve(one, method, outs, workers)
         return
     kernels = kernels[(np.newaxis,) * (outs.ndim - kernels.ndim)]
     # Axes along which there is one kernel go last: they are the engine's.
@@ -264,4 +279,4 @@ def solve_batch(
     for place in np.ndindex(outs.shape[: len(several)]):
         kernel = kernels[place]
         one = problem._replace(image=images[place], kernel=kernel.reshape(kernel.shape[-2:]))
-        _solve.solve(one, method, outs[place], workers)
+        solve(one, method, outs[place], workers)

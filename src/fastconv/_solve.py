@@ -11,11 +11,10 @@ import numpy as np
 from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._problem import FILL, Problem, all_finite, check_out
+from fastconv._problem import FILL, Problem, all_finite, check_out, converted
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import SupportsIndex
 
     Array = np.ndarray[Any, Any]
@@ -31,9 +30,15 @@ SAMPLE = 32
 
 
 class Engine(Protocol):
-    """What a plan became: a kernel made ready. Immutable, so that threads may share it."""
+    """What a plan became: a kernel made ready. Immutable, so that threads may share it.
+
+    An engine that `returns` to the output may lack memory when some of it is written.
+    """
 
     plan: _plan.Plan
+
+    def returns(self, problem: Problem) -> bool:
+        """Whether something may be left to do after a first pass over the output."""
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem, any one of the same shapes and kernel, into `out`."""
@@ -45,11 +50,13 @@ class Direct:
     def __init__(self, plan: _plan.Plan) -> None:
         self.plan = plan
 
+    def returns(self, problem: Problem) -> bool:
+        """Nothing is ever left."""
+        return False
+
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        run(problem, out, workers)
-        if problem.dtype.kind == "c":
-            _complete(problem, out, workers)
+        run(_complete(problem), out, workers)
 
 
 DIRECT = Direct(_plan.Plan("direct"))
@@ -61,15 +68,17 @@ class Separable:
 
     def __init__(self, plan: _plan.Plan, factors: tuple[Array, Array]) -> None:
         self.plan = plan
-        self.column, self.row = factors
+        self.factors = factors
+
+    def returns(self, problem: Problem) -> bool:
+        """Nothing is ever left."""
+        return False
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        left = run(problem._replace(kernel=self.row), out, workers, self.column)
-        # Of a real result of a complex dtype, the direct engine sees to both parts.
-        if out.dtype.kind == "c" and problem.image.dtype.kind == "f":
-            out.imag = 0
-        _sum_tiles(problem, left, out, workers)
+        if problem.image.dtype.kind == "f":
+            problem = problem._replace(image=_complete(problem).image)
+        run(problem, out, workers, self.factors)
 
 
 class Fourier:
@@ -79,27 +88,45 @@ class Fourier:
         self.plan = plan
         self.transformed = Transformed(problem, plan, workers)
 
+    def returns(self, problem: Problem) -> bool:
+        """Tiles with an Inf or a NaN are, and any that can not be certified."""
+        fill = problem.fill
+        finite = all_finite(problem.image) and (fill is None or all_finite(fill))
+        return self.plan.engine != "fft" or problem.dtype.kind in "iu" or not finite
+
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        left = self.transformed.run(problem, out, workers)
+        imag = None
         if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
-            out.imag = 0
-        _sum_tiles(problem, left, out, workers)
+            imag = out.imag
+        left = self.transformed.run(problem, out, workers)
+        if imag is not None:
+            imag.fill(0)
+        if not left:
+            return
+        problem = _complete(problem)
+        for k, y0, y1, x0, x1 in left:
+            place = np.unravel_index(k, out.shape[:-2])
+            part = problem._replace(
+                image=problem.image[place],
+                shape=(y1 - y0, x1 - x0),
+                start_y=problem.start_y + y0,
+                start_x=problem.start_x + x0,
+            )
+            run(part, out[place][y0:y1, x0:x1], workers)
 
 
-def _sum_tiles(
-    problem: Problem, tiles: Sequence[tuple[int, int, int, int, int]], out: Array, workers: int
-) -> None:
-    """Sum the tiles, (image, y0, y1, x0, x1), that an engine has left, as they are defined."""
-    for k, y0, y1, x0, x1 in tiles:
-        place = np.unravel_index(k, out.shape[:-2])
-        part = problem._replace(
-            image=problem.image[place],
-            shape=(y1 - y0, x1 - x0),
-            start_y=problem.start_y + y0,
-            start_x=problem.start_x + x0,
-        )
-        DIRECT.run(part, out[place][y0:y1, x0:x1], workers)
+def _complete(problem: Problem) -> Problem:
+    """Add imaginary parts that were left out of a complex problem, where they matter.
+
+    They cost no work, but zero times Inf is NaN.
+    """
+    image, kernel, fill, dtype = problem.image, problem.kernel, problem.fill, problem.dtype
+    if dtype.kind != "c" or image.dtype.kind == kernel.dtype.kind == "c":
+        return problem
+    if all_finite(image) and all_finite(kernel) and (fill is None or all_finite(fill)):
+        return problem
+    return problem._replace(image=converted(image, dtype), kernel=converted(kernel, dtype))
 
 
 def _square(a: Array) -> float:
@@ -217,16 +244,31 @@ def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
     return _plan.decide(known, method, lanes())
 
 
+def planned(
+    problem: Problem, method: str, once: bool = True
+) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
+    """Choose an engine, by a look at the data if that may pay; with the factors of a kernel."""
+    if method == "direct" or is_small(problem, method):
+        return DIRECT.plan, None
+    return choose(problem, method, once)
+
+
 def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
-    if method == "direct" or is_small(problem, method):
+    plan, factors = planned(problem, method, once)
+    if plan is DIRECT.plan:
         return DIRECT
-    plan, factors = choose(problem, method, once)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)
     if plan.word:
         return Fourier(problem, plan, workers)
     return Direct(plan)
+
+
+def check_method(method: str) -> None:
+    """Refuse what is no method of the 2-D functions."""
+    if method not in _plan.ENGINES:
+        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
 
 
 def solve(
@@ -237,45 +279,33 @@ def solve(
     ready: Engine | None = None,
 ) -> Array:
     """Compute a problem, or a stack of them, into a new array or into `out`."""
-    if method not in _plan.ENGINES:
-        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
+    check_method(method)
     n_threads = resolve(workers)
     shape = problem.shape
     if problem.image.ndim > 2:
         shape = problem.image.shape[:-2] + shape
-    if out is None:
-        result = np.empty(shape, problem.dtype)
-    else:
+    result = out
+    if out is not None:
         check_out(out, shape, problem.dtype)
-        overlap = np.may_share_memory(out, problem.image) or np.may_share_memory(
-            out, problem.kernel
-        )
-        result = np.empty(shape, problem.dtype) if overlap else out
-    if not result.size:
-        pass
-    elif not problem.kernel.size:
+        if np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel):
+            result = None
+    if not (prod(shape) and problem.kernel.size):
+        result = np.empty(shape, problem.dtype) if out is None else out
         result[...] = 0
-    else:
-        chosen = ready or engine(problem, method, n_threads)
-        chosen.run(problem, result, n_threads)
-    if out is None:
         return result
-    if result is not out:
-        out[...] = result
+    ready = ready or engine(problem, method, n_threads)
+    if result is None or ready.returns(problem):
+        result = np.empty(shape, problem.dtype)
+    ready.run(problem, result, n_threads)
+    if out is None or result is out:
+        return result
+    out[...] = result
     return out
 
 
-def _complete(problem: Problem, out: Array, workers: int) -> None:
-    """Account for imaginary parts that were left out of a complex problem.
-
-    They cost no work, but zero times Inf is NaN: where the result is not finite, the sum is done
-    again as it is defined.
-    """
-    image, kernel = problem.image, problem.kernel
-    if image.dtype.kind == "c" and kernel.dtype.kind == "c":
-        return
-    if image.dtype.kind == kernel.dtype.kind:
-        out.imag = 0
-    if not all_finite(out):
-        promoted = problem._replace(image=image.astype(out.dtype), kernel=kernel.astype(out.dtype))
-        run(promoted, out, workers)
+def compute(problem: Problem, method: str, result: Array, workers: int) -> None:
+    """Compute a problem into an array that nobody has seen."""
+    if problem.kernel.size and result.size:
+        engine(problem, method, workers).run(problem, result, workers)
+    else:
+        result[...] = 0

@@ -23,45 +23,38 @@ _MOST = 4096
 _default: ContextVar[int | None] = ContextVar("fastconv_workers", default=None)
 
 
-def _number(text: str) -> float:
-    """Return a number, infinite if the text is none."""
+def _limit(*files: Path) -> float:
+    """Processors that a control group has time for: the quota over the period in its files."""
     try:
-        return float(text)
-    except ValueError:
+        quota, period = map(float, " ".join(file.read_text() for file in files).split())
+        return quota / period if quota > 0 else inf
+    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max" of a period
         return inf
 
 
 def _quota(root: str = "/", groups: str = "/proc/self/cgroup") -> int:
     """Processors that Linux's control groups, version 1 or 2, give time for; 0: all."""
     least = inf
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in Path(groups).read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and "cpu" not in controllers.split(","):
                 continue
-            top = Path(root, "sys/fs/cgroup", *([controllers] if controllers else []))
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+            top = Path(root, "sys/fs/cgroup", controllers)
             folder = top.joinpath(path.lstrip("/"))
-            # A group has no more time than those it is part of. In a container, the topmost is its
+            # A group has no more time than those it is part of. In a container the topmost is its
             # own, whatever the path says.
             for group in (folder, *folder.parents):
-                with suppress(OSError):
-                    if controllers:
-                        limit = Path(group, "cpu.cfs_quota_us").read_text().split()
-                        limit += Path(group, "cpu.cfs_period_us").read_text().split()
-                    else:
-                        limit = Path(group, "cpu.max").read_text().split()
-                    time, period = map(_number, limit)
-                    if time > 0 < period:
-                        least = min(least, time / period)
-                if group == top:
-                    break
+                if group.is_relative_to(top):
+                    least = min(least, _limit(*(group / name for name in names)))
     return 0 if least == inf else ceil(least)
 
 
-def _look_at_machine() -> None:
+def look_at_machine() -> None:
     """Find out how many processors there are: as many as Python says, 3.13 on."""
-    told = _number(os.environ.get("PYTHON_CPU_COUNT", ""))
-    if 1 <= told < inf:
+    told = os.environ.get("PYTHON_CPU_COUNT", "")
+    if told.isdecimal() and int(told):
         _runtime.set_processors(min(int(told), _MOST), 0)
     elif sys.platform == "linux":
         _runtime.set_processors(0, _quota())
@@ -69,7 +62,7 @@ def _look_at_machine() -> None:
         _runtime.set_processors(os.cpu_count() or 1, 0)
 
 
-_look_at_machine()
+look_at_machine()
 
 
 def resolve(workers: SupportsIndex | None) -> int:
@@ -94,9 +87,15 @@ def get_workers() -> int:
     Returns
     -------
     int
-        What `set_workers` chose, else what OpenMP would use (``OMP_NUM_THREADS``, threadpoolctl),
-        but no more than the processors that the process may keep busy: those it may run on, as far
-        as the quota of its control group goes, or ``PYTHON_CPU_COUNT``.
+        What `set_workers` chose, else all processors that the process may keep busy: those it may
+        run on, as far as the quota of its control group goes; or as many as ``PYTHON_CPU_COUNT``
+        says. ``OMP_NUM_THREADS`` and threadpoolctl can make it less.
+
+    Notes
+    -----
+    A call uses no more threads than there are processors, whatever number it is given, and less
+    while other threads' calls keep them busy, or if the system refuses to start as many. The result
+    is the same to the bit.
 
     See Also
     --------
@@ -109,7 +108,7 @@ def get_workers() -> int:
     ...     fastconv.get_workers()
     2
     """
-    return min(resolve(None), _runtime.processors())
+    return _default.get() or min(_runtime.max_threads(), _runtime.processors())
 
 
 class set_workers:  # noqa: N801 - scipy.fft's name

@@ -1,0 +1,328 @@
+"""`error_bound`: how far each output of a call may be from the exact sum.
+
+A sum of n products: n u sum |a| |w|, and n times the smallest number for what underflows. A
+transform: K u |tile| |kernel|. docs/accuracy.md derives both.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+from math import log2, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv import _error, _fftn, _images, _nd, _plan, _slices, _solve
+from fastconv._explain import check_arguments
+from fastconv._problem import FILL, SYMM, all_finite, prepare
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from fastconv._plan import Plan
+    from fastconv._problem import Problem
+
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["error_bound"]
+
+# The bounds are computed themselves: sums of as many terms as memory has room for.
+UP = 1 + 2.0**-20
+
+
+def error_bound(
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str = "full",
+    boundary: str = "fill",
+    fillvalue: Any = 0,
+    *,
+    method: str = "auto",
+    axes: Any = None,
+    function: str = "convolve2d",
+) -> Array:
+    """
+    Return how far each output of a call may be from the exact sum.
+
+    Parameters
+    ----------
+    in1, in2, mode, boundary, fillvalue, method, axes
+        As in the function; what it does not have must be left out.
+    function : {'convolve2d', 'correlate2d', 'convolve', 'correlate', 'fftconvolve', \
+            'oaconvolve'}, optional
+        Which one. Default is 'convolve2d'.
+
+    Returns
+    -------
+    ndarray
+        Of the result's shape, in float64 (in longdouble, if that is the result's dtype). Of complex
+        results the real and the imaginary part are each within the bound. Integers are exact,
+        modulo two to the power of their width: zero.
+
+    Raises
+    ------
+    ValueError
+        If `function` is none of the above, or does not take an argument.
+    ValueError, TypeError
+        As the function.
+
+    See Also
+    --------
+    explain : Tell which engine runs, and with it which of the bounds holds.
+
+    Notes
+    -----
+    With u the unit roundoff of the result, the bound is n u times the sum of the n products' sizes
+    where the promise is that of the defining sum, and K u times the norms of kernel and tile where
+    transforms are all that is asked for [1]_; plus what may underflow. For stacks, for three and
+    more dimensions, and for complex numbers it is larger than need be: whole arrays count as one
+    tile, and ``abs(x.real) + abs(x.imag)`` as the size of a complex number.
+
+    It is infinite or NaN where an Inf, a NaN or an overflow is in the sum, and it is about the
+    exact sum of the inputs as they are after the promotion to the result's dtype. The time it takes
+    is that of ``method='direct'``.
+
+    References
+    ----------
+    .. [1] docs/accuracy.md in fastconv's sources.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastconv
+    >>> x = np.random.default_rng(1).random((200, 300), np.float32)
+    >>> w = np.random.default_rng(2).random((9, 9), np.float32)
+    >>> y = fastconv.convolve2d(x, w, "same")
+    >>> exact = fastconv.convolve2d(x.astype(float), w.astype(float), "same")
+    >>> bool((abs(y - exact) <= fastconv.error_bound(x, w, "same")).all())
+    True
+    """
+    check_arguments(function, boundary, fillvalue, method, axes)
+    if function in ("convolve2d", "correlate2d"):
+        return _of_images(function, in1, in2, mode, boundary, fillvalue, method, axes)
+    return _of_arrays(function, in1, in2, mode, method, axes)
+
+
+def _size(a: Array) -> Array:
+    """Sizes of numbers, in the precision that bounds are computed in."""
+    wide = np.dtype(np.longdouble if a.dtype.char in "gG" else np.float64)
+    sizes = abs(a.real.astype(wide))
+    if a.dtype.kind == "c":
+        sizes += abs(a.imag)
+    return sizes
+
+
+def _of_sum(sizes: Array, terms: int, dtype: np.dtype[Any]) -> Array:
+    """Bound of sums of `terms` products, of which the sizes add up to `sizes`."""
+    info = np.finfo(dtype)
+    roundoff = info.eps / 2
+    return np.asarray(terms * (sizes * (roundoff * UP) + info.smallest_subnormal), sizes.dtype)
+
+
+def _products(problem: Problem) -> int:
+    """Real products in each real part of an output."""
+    both = problem.image.dtype.kind == problem.kernel.dtype.kind == "c"
+    return int(problem.kernel.size * (1 + both))
+
+
+# --- two dimensions ------------------------------------------------------------------------------
+
+
+def _of_images(
+    function: str,
+    in1: ArrayLike,
+    in2: ArrayLike,
+    mode: str,
+    boundary: str,
+    fillvalue: Any,
+    method: str,
+    axes: Any,
+) -> Array:
+    """Bound of one of the 2-D pair."""
+    if axes is None:
+        correlate = function == "correlate2d"
+        problem = prepare(function, correlate, in1, in2, mode, boundary, fillvalue)
+        return _of_problem(problem, method)
+    problem, pair, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes)
+    images, kernels = problem.image, problem.kernel
+    bound = np.zeros(shape, np.longdouble if problem.dtype.char in "gG" else np.float64)
+    if not bound.size or problem.dtype.kind in "iub":
+        return bound
+    first = _images.first_of(problem)
+    stack = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
+    count = prod(stack) // prod(kernels.shape[:-2])
+    outs = np.moveaxis(bound, pair, (-2, -1))
+    images = np.broadcast_to(images, stack + images.shape[-2:])
+    kernels = np.broadcast_to(kernels, stack + kernels.shape[-2:])
+    for place in np.ndindex(stack):
+        one = first._replace(image=images[place], kernel=kernels[place])
+        outs[place] = _of_problem(one, method, count)
+    return bound
+
+
+def _of_problem(problem: Problem, method: str, images: int = 1) -> Array:
+    """Bound of a problem, one of a stack of `images` with the same kernel."""
+    dtype = problem.dtype
+    if dtype.kind in "iub" or not (problem.kernel.size and prod(problem.shape)):
+        return np.zeros(problem.shape, np.longdouble if dtype.char in "gG" else np.float64)
+    many = problem
+    if images > 1:
+        image = problem.image
+        many = problem._replace(image=np.broadcast_to(image, (images, *image.shape)))
+    plan = _solve.planned(many, method)[0]
+    if plan.engine == "fft":
+        tiled = _of_tiles(problem, plan, whole=images > 1)
+        if all_finite(problem.image) and (problem.fill is None or all_finite(problem.fill)):
+            return tiled
+        # Tiles with an Inf or a NaN are summed.
+        return np.maximum(tiled, _of_direct(problem, _products(problem)))
+    terms = _products(problem)
+    if plan.engine == "separable":
+        terms = max(terms, sum(problem.kernel.shape) + 8)
+    return _of_direct(problem, terms)
+
+
+def _of_direct(problem: Problem, terms: int) -> Array:
+    fill = problem.fill if problem.fill is None else _size(problem.fill)
+    image = _size(problem.image)
+    sizes = problem._replace(
+        image=image, kernel=_size(problem.kernel), dtype=image.dtype, fill=fill, conjugate=False
+    )
+    with np.errstate(all="ignore"):
+        return _of_sum(_solve.solve(sizes, "direct", None, None), terms, problem.dtype)
+
+
+def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
+    """Bound of transforms of tiles, or of all that they read as one."""
+    real = "c" not in (problem.image.dtype.kind, problem.kernel.dtype.kind)
+    factor = _error.error(plan.word, plan.height, plan.width, plan.line, real)
+    (m_y, m_x), (kh, kw) = problem.shape, problem.kernel.shape
+    taps = _norm(problem.kernel)
+    extended = _extended(problem)
+    n_y, n_x = (1, 1) if whole else _plan.grid(_solve.facts(problem, False, True), plan)
+    bound = np.empty(problem.shape)
+    least = float(np.finfo(problem.dtype).smallest_subnormal)
+    upright = plan.line and kh > 1
+    # Beyond its input, a tile's transform may read what is left of its rows.
+    more_y, more_x = (plan.width, 0) if upright else (0, plan.width)
+    with np.errstate(over="ignore"):
+        for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
+            read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
+            norm, exponent = _norm(read)
+            its = np.ldexp(UP * factor * norm * taps[0], exponent + taps[1])
+            bound[y0:y1, x0:x1] = its + least
+    return bound
+
+
+def _shares(m: int, parts: int) -> list[tuple[int, int]]:
+    """Nearly equal parts of an axis, as the engine makes them."""
+    seams = [i * (m // parts) + min(i, m % parts) for i in range(parts + 1)]
+    return list(pairwise(seams))
+
+
+def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
+    """2-norm of all that is finite, over two to a power, and that power: it is in the range."""
+    parts = np.stack([a.real, a.imag]).astype(np.float64)
+    parts[~np.isfinite(parts)] = 0
+    exponent = int(np.frexp(np.max(abs(parts), initial=0))[1])
+    parts = np.ldexp(parts, -exponent)
+    squares = np.asarray(parts[0] ** 2 + parts[1] ** 2)
+    return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
+
+
+def _extended(problem: Problem) -> Array:
+    """Return what a problem reads of its image and around, and what is right of it and below."""
+    image = problem.image
+    extended = np.zeros([n + 1 for n in image.shape], np.result_type(image, problem.dtype))
+    if problem.fill is not None:
+        extended[...] = problem.fill  # of index -1
+    extended[:-1, :-1] = image
+    indices = []
+    starts = problem.start_y, problem.start_x
+    for n, m, k, start in zip(
+        image.shape, problem.shape, problem.kernel.shape, starts, strict=True
+    ):
+        p = np.arange(start, max(start + m + k - 1, n))
+        if problem.boundary == FILL or n == 0:
+            index = np.where((p >= 0) & (p < n), p, -1)
+        elif problem.boundary == SYMM:
+            index = p % (2 * n)
+            index = np.minimum(index, 2 * n - 1 - index)
+        else:
+            index = p % n
+        indices.append(index)
+    return np.asarray(extended[np.ix_(*indices)])
+
+
+# --- any dimension -------------------------------------------------------------------------------
+
+
+def _of_arrays(
+    function: str, in1: ArrayLike, in2: ArrayLike, mode: str, method: str, axes: Any
+) -> Array:
+    """Bound of one of the functions of any dimension."""
+    a, b, left = _nd.arrays(in1, in2)
+    if left:
+        raise ValueError(f"fastconv has no bound for {left}")
+    if function in ("fftconvolve", "oaconvolve"):
+        task = _nd.float_task(a, b, mode, axes)
+    else:
+        task = _nd.convolution_task(function, a, b, mode, method)
+    if not isinstance(task, _nd.Task):
+        result = np.asarray(task)
+        if result.dtype.kind in "iub" or not result.size:
+            return np.zeros(result.shape)
+        return _of_sum(_size(result), 2, result.dtype)
+    job, word = _nd.promoted(task)
+    if task.dtype.kind in "iub":
+        return np.zeros(job.shape)
+    sizes = _sizes(task, job)
+    if _nd.is_plane(job):
+        problem = _nd.plane_problem(job, word)
+        bound = _of_problem(problem, task.method).reshape(job.shape)
+    else:
+        bound = _of_space(_slices.collapse(job), word, task.method, sizes)
+    if word != task.dtype:
+        # Rounded once more.
+        info = np.finfo(task.dtype)
+        with np.errstate(all="ignore"):
+            bound = bound + (sizes + bound) * info.eps / 2 + info.smallest_subnormal
+    return bound
+
+
+def _sizes(task: _nd.Task, job: _slices.Job) -> Array:
+    """Sum of the sizes of each output's products."""
+    a, b = _size(job.a), _size(job.b)
+    with np.errstate(all="ignore"):
+        direct = _nd.Task(job._replace(a=a, b=b), np.result_type(a, b), "direct")
+        return np.asarray(_nd.computed(direct, None, None))
+
+
+def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array) -> Array:
+    """Bound of many dimensions, or of axes along which nothing is convolved."""
+    both = job.a.dtype.kind == job.b.dtype.kind == "c"
+    pairs = zip(job.a.shape, job.b.shape, job.paired, strict=True)
+    terms = (1 + both) * prod(min(n, m) for n, m, paired in pairs if not paired)
+    by_sum = _of_sum(sizes, terms, dtype)
+    way = _nd.way_of(job, dtype, method)
+    if way.slices is None:
+        points = prod(_fftn.fast_lengths(_fftn.full_lengths(job)))
+        factor = _fftn.C * log2(points) * float(np.finfo(dtype).eps) / 2
+    else:
+        plans = {_solve.planned(one, method)[0] for one in _slices.problems(way.slices)}
+        plans = {plan for plan in plans if plan.engine == "fft"}
+        if not plans:
+            return by_sum
+        real = "c" not in (job.a.dtype.kind, job.b.dtype.kind)
+        factor = max(
+            _error.error(plan.word, plan.height, plan.width, plan.line, real) for plan in plans
+        )
+        factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
+    together = tuple(i for i, paired in enumerate(job.paired) if not paired)
+    (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
+    least = float(np.finfo(dtype).smallest_subnormal)
+    with np.errstate(over="ignore"):
+        bound = np.ldexp(UP * factor * a * b, power_a + power_b) + least
+    bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
+    # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
+    return np.asarray(np.maximum(bound, by_sum))

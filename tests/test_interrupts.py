@@ -1,0 +1,192 @@
+"""
+Signals during a call: Ctrl-C ends it, a handler runs and it goes on.
+
+Every call here would take minutes. The images have one row in memory, repeated; of the output, only
+what was computed is touched.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no timers that send signals")
+
+PREPARE = """
+import signal, threading, time
+import numpy as np, fastconv
+
+rng = np.random.default_rng(1)
+
+def image(*shape, dtype="d", factor=1):
+    row = rng.integers(-9, 10, shape[-1] if len(shape) > 1 else 1).astype(dtype)
+    return np.broadcast_to(row * factor, shape)
+
+def kernel(*shape, dtype="d"):
+    return rng.integers(-9, 10, shape).astype(dtype)
+
+def interrupt(handler=signal.default_int_handler, interval=0):
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.3, interval)
+"""
+
+# A call of every engine, most of them of minutes.
+CALLS = {
+    "direct": "fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method='direct')",
+    "direct, one thread": "fastconv.correlate2d(image(16384, 16384), kernel(255, 255), "
+    "method='direct', workers=1)",
+    "direct, complex": "fastconv.convolve2d(image(16384, 16384, dtype='D'), "
+    "kernel(99, 99) * 1j, method='direct')",
+    "direct, integers": "fastconv.convolve2d(image(16384, 16384, dtype='q'), "
+    "kernel(255, 255, dtype='q'), method='direct')",
+    "direct, long double": "fastconv.convolve2d(image(16384, 16384, dtype='g'), "
+    "kernel(255, 255, dtype='g'))",
+    "direct, a kernel of a million taps": "fastconv.convolve2d(image(16384, 16384), "
+    "kernel(1024, 1024), 'valid', method='direct')",
+    "direct, a line": "fastconv.convolve(image(10**8), kernel(10**5), method='direct')",
+    "separable": "fastconv.convolve2d(image(65536, 65536, dtype='f'), np.ones((63, 63), 'f'))",
+    "certified": "fastconv.convolve2d(image(65536, 65536, dtype='f'), kernel(65, 65, dtype='f'))",
+    "fft": "fastconv.convolve2d(image(65536, 32768), kernel(255, 255), method='fft')",
+    "fft, one thread": "fastconv.fftconvolve(image(65536, 32768), kernel(255, 255), workers=1)",
+    "fft, large tiles": "fastconv.fftconvolve(image(32768, 32768), kernel(4000, 4000))",
+    "fft, a line": "fastconv.fftconvolve(image(2 * 10**9), kernel(300000))",
+    "sums of what transforms leave": "fastconv.fftconvolve(image(16384, 16384, factor=np.nan), "
+    "kernel(255, 255))",
+    "a stack": "fastconv.convolve2d(image(1000, 1024, 1024), kernel(1, 33, 33), axes=(1, 2))",
+    "three dimensions": "fastconv.convolve(image(2000, 512, 512), kernel(9, 33, 33), "
+    "method='direct')",
+    "a plan": "fastconv.plan(kernel(33, 33), (1024, 1024), 'd')(image(1000, 1024, 1024))",
+    "conversion": "fastconv.convolve2d(np.ones((65536, 8192), 'b'), kernel(99, 99))",
+}
+
+
+def python(script):
+    # A call that does not listen takes minutes, and the interrupt comes at its end.
+    return subprocess.run(
+        [sys.executable, "-c", PREPARE + script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_interrupt_ends_a_call(call):
+    script = f"""
+small, taps = kernel(200, 300), kernel(5, 5)
+expected = fastconv.convolve2d(small, taps)
+interrupt()
+try:
+    {call}
+except KeyboardInterrupt as error:
+    print("interrupted", error)
+else:
+    print("not interrupted")
+assert (fastconv.convolve2d(small, taps) == expected).all()
+"""
+    done = python(script)
+    assert (done.stdout, done.stderr) == ("interrupted \n", "")
+
+
+def test_what_a_handler_raises_comes_out_of_the_call():
+    script = """
+class Enough(Exception):
+    pass
+
+def handler(number, frame):
+    raise Enough(number)
+
+interrupt(handler)
+try:
+    fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method="direct")
+except Enough as error:
+    print(error.args[0] == signal.SIGALRM)
+"""
+    done = python(script)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_handler_runs_and_the_call_goes_on(method, workers):
+    script = f"""
+def call(seconds, n):
+    start = time.monotonic()
+    y = fastconv.convolve2d(x[:n], w, method="{method}", workers={workers})
+    return y, time.monotonic() - start
+
+def handler(number, frame):
+    ran.append(time.monotonic())
+    # Engines may be called from a handler, too.
+    assert (fastconv.convolve2d(x[:70], w, method="{method}") == small).all()
+
+ran = []
+x, w = rng.random((65536, 4096)), kernel(33, 33)
+small, _ = call(0, 70)
+n = 2048
+expected, seconds = call(0, n)
+while seconds < 0.7:
+    n *= 2
+    expected, seconds = call(0, n)
+interrupt(handler, 0.1)
+start = time.monotonic()
+y, _ = call(0, n)
+end = time.monotonic()
+signal.setitimer(signal.ITIMER_REAL, 0)
+# If they ran at its end, they ran once: signals of a kind do not queue.
+print(len([t for t in ran if start < t < end]) > 1, (y == expected).all())
+"""
+    done = python(script.replace("seconds, n):", "_, n):"))
+    assert (done.stdout, done.stderr) == ("True True\n", "")
+
+
+def test_calls_of_other_threads_are_not_interrupted():
+    script = """
+x, w = rng.random((4096, 4096)), kernel(65, 65)
+expected = fastconv.convolve2d(x, w, method="fft")
+results = []
+
+def work():
+    while not results or time.monotonic() < end:
+        results.append((fastconv.convolve2d(x, w, method="fft") == expected).all())
+
+end = time.monotonic() + 1.0
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+interrupt()
+try:
+    fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method="direct")
+except KeyboardInterrupt:
+    for thread in threads:
+        thread.join()
+    print(len(results) > 1 and all(results))
+"""
+    done = python(script)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the system has no fork")
+def test_in_a_child_of_another_thread_that_thread_is_the_main_one():
+    script = """
+import os
+
+def fork():
+    child = os.fork()
+    if child:
+        print(os.waitpid(child, 0)[1])
+        return
+    interrupt()
+    try:
+        fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method="direct")
+    except KeyboardInterrupt:
+        os._exit(0)
+    os._exit(1)
+
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+"""
+    done = python(script)
+    assert done.stdout == "0\n", done.stderr

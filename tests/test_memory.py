@@ -1,0 +1,80 @@
+"""No memory: MemoryError before any output is written, nothing leaks, and the next call works."""
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and RLIMIT_AS are Linux's")
+
+
+def python(*arguments, **environment):
+    """Standard output of a script that ends well."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@LINUX
+def test_any_allocation_of_an_engine_or_of_numpy_may_fail(tmp_path):
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
+    library = str(tmp_path / "no_memory.so")
+    source = str(TESTS / "no_memory.c")
+    subprocess.run([*compiler, "-O1", "-fPIC", "-shared", "-o", library, source], check=True)
+    printed = python(str(TESTS / "no_memory.py"), "malloc", LD_PRELOAD=library)
+    assert int(printed.split()[-1]) > 500
+
+
+def test_any_allocation_of_the_interpreter_may_fail():
+    pytest.importorskip("_testcapi", reason="this interpreter comes without its own tests")
+    printed = python(str(TESTS / "no_memory.py"), "python")
+    assert int(printed.split()[-1]) > 5000
+
+
+LIMIT = """
+import resource
+import numpy as np, fastconv
+
+def limited(call, *args, **options):
+    # Room for what is small, and none for a megabyte.
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 19), -1))
+    try:
+        call(*args, **options)
+    except MemoryError:
+        return True
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+
+image, kernel = np.ones((3000, 3000), "f"), np.ones((31, 31), "f")
+kernel[3, 4] = 2
+room = np.ones((40, 200, 200))
+for method in ("direct", "fft", "certified"):
+    expected = fastconv.convolve2d(image, kernel, "same", method=method)
+    assert limited(fastconv.convolve2d, image, kernel, "same", method=method)
+    assert (fastconv.convolve2d(image, kernel, "same", method=method) == expected).all()
+for name in ("convolve", "correlate", "fftconvolve", "oaconvolve"):
+    assert limited(getattr(fastconv, name), image[0], image[1], workers=2) is None
+    assert limited(getattr(fastconv, name), image, kernel, workers=2)
+    assert limited(getattr(fastconv, name), room, room[:3, :3, :3])
+assert limited(fastconv.sepfir2d, image, kernel[0], kernel[0])
+assert limited(fastconv.plan, np.ones((2000, 2000)), (4000, 4000), "d", method="fft")
+print("done")
+"""
+
+
+@LINUX
+def test_a_process_that_may_not_grow():
+    assert python("-c", LIMIT) == "done\n"
