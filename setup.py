@@ -76,7 +76,9 @@ DIRECTIVES = {
     "initializedcheck": False,
 }
 
-x86_64 = platform.machine().lower() in {"x86_64", "amd64"}
+# Cross builds name what they build for in _PYTHON_HOST_PLATFORM, such as linux-s390x.
+machine = os.environ.get("_PYTHON_HOST_PLATFORM", platform.machine()).rpartition("-")[2]
+x86_64 = machine.lower() in {"x86_64", "amd64"}
 msvc = sys.platform == "win32"
 # MSVC has no vector types, so the kernels are scalar there and a level would change nothing.
 levels = [name for name in LEVELS if name == "baseline" or (x86_64 and not msvc)]
