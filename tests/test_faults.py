@@ -131,7 +131,9 @@ def test_a_row_of_ten_million():
 
 @SLOW
 @pytest.mark.parametrize("method", ["direct", "separable", "fft"])
-@pytest.mark.parametrize("shape", [(2**16 + 5, 2**15 + 3), (3, 716_000_000), (716_000_000, 3)], ids=repr)
+@pytest.mark.parametrize(
+    "shape", [(2**16 + 5, 2**15 + 3), (3, 716_000_000), (716_000_000, 3)], ids=repr
+)
 def test_more_than_two_to_the_31_elements(shape, method):
     image = np.resize(np.arange(251, dtype="b"), shape)
     assert image.size > 2**31
