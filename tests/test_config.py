@@ -26,6 +26,7 @@ def test_the_version_is_that_of_the_project():
 def test_the_public_names_are_these():
     public = {"get_workers", "set_workers", "show_config", "__version__"}
     public |= {"patch", "patched", "report", "unpatch", "Explanation", "explain", "plan"}
+    public |= {"error_bound"}
     assert set(fastconv.__all__) == public | set(fastconv.signal.__all__)
     for name in fastconv.__all__:
         assert hasattr(fastconv, name)

@@ -1,7 +1,7 @@
 # The machine: instruction sets, threads and signals. Compiled with baseline instructions only,
 # because it decides whether any others may run.
 
-from threading import main_thread
+import sys
 
 cdef extern from "_cpu.h":
     const char* cpu_level()
@@ -40,7 +40,12 @@ cdef double INTERVAL = 0.02
 # How many processors there are, 0: ask the system; how many of them to keep busy, 0: all.
 cdef int told = 0
 cdef int quota = 0
-cdef unsigned long main_ident = main_thread().ident
+
+# Of Python's main thread, in which signal handlers run. Without the module there is no other.
+cdef unsigned long main_ident = (
+    sys.modules["threading"].main_thread().ident if "threading" in sys.modules
+    else PyThread_get_thread_ident()
+)
 
 
 def level():
@@ -78,7 +83,7 @@ def after_fork():
     """In the child: no call is under way, and this is its main thread."""
     global main_ident
     start_anew()
-    main_ident = main_thread().ident
+    main_ident = PyThread_get_thread_ident()
 
 
 cdef int begin(Call* call, int n) noexcept nogil:
