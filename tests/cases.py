@@ -15,6 +15,8 @@ COMPLEXES = "FDG"
 DTYPES = INTEGERS + REALS + COMPLEXES
 # One dtype of each word the engines compute in, and complex ones.
 WORDS = "BHILfdgFD"
+# In the byte order that the processor does not have.
+SWAPPED = tuple(np.dtype(char).newbyteorder() for char in "hIfdgD")
 
 # Where something could go wrong: around whole vectors (8 and 16 lanes), around whole blocks of
 # vectors (48 and 96, 2 * 96), and around a row that needs more than one tile.

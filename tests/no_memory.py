@@ -16,7 +16,7 @@ import sys
 import warnings
 
 import numpy as np
-from cases import numbers, same_bits, spread
+from cases import SWAPPED, numbers, same_bits, spread
 
 
 class errstate(contextlib.ContextDecorator):  # noqa: N801
@@ -66,7 +66,7 @@ def planes():
     yield "wrap", call("convolve2d", image["d"], kernel["d"], "same", "wrap", method="direct")
     yield "fill", call("convolve2d", image["D"], kernel["D"], "full", "fill", 1 + 2j)
     yield "swapped", call("correlate2d", kernel["D"], image["D"], "valid")
-    yield "converted", call("convolve2d", image["h"].byteswap().view(">i2"), kernel["d"])
+    yield "converted", call("convolve2d", image["h"].astype(SWAPPED[0]), kernel["d"])
     for a, b, value in itertools.product("dD", "dD", (1, np.nan)):
         taps = kernel[b].real.astype("D")
         one = call("convolve2d", with_one(image[a], value), taps, method="direct")

@@ -493,7 +493,7 @@ def test_inputs_may_have_any_layout_and_stay_as_they_are(method):
         lambda a: np.asfortranarray(a),
         lambda a: a[::-1, :, ::-1].copy()[::-1, :, ::-1],
         lambda a: np.repeat(a, 2, 1)[:, ::2],
-        lambda a: a.astype(">i8"),
+        lambda a: a.astype(a.dtype.newbyteorder()),
         lambda a: a.transpose(2, 0, 1).copy().transpose(1, 2, 0),
     )
     for one in layouts:
