@@ -268,7 +268,29 @@ def test_bool_is_or_of_ands(function, mode, method):
 @ALL
 @pytest.mark.parametrize("dtype", [">i2", ">u4", ">f8", ">c16", "<f4"])
 def test_results_are_in_native_byte_order(function, dtype):
-    assert assert_alike(function, IMAGE.astype(dtype), KERNEL.astype(dtype)).dtype.isnative
+    image = IMAGE.astype(dtype)
+    assert assert_alike(function, image, KERNEL.astype(dtype)).dtype.isnative
+    assert assert_alike(function, image, image).dtype.isnative  # one dtype object
+
+
+@PAIR
+def test_half_precision_of_either_byte_order_is_half(function):
+    half = np.arange(1, 5).astype(np.float16)
+    swapped = half.astype(half.dtype.newbyteorder("S"))
+    for in1, in2 in ((swapped, swapped), (half, swapped)):
+        y = getattr(fastconv, function)(in1, in2)
+        assert y.dtype == np.float16
+        np.testing.assert_array_equal(y, getattr(np, function)(half, half, "full"))
+
+
+@FFTS
+def test_half_precision_of_either_byte_order_becomes_single(function):
+    """scipy's oaconvolve lets another order pass, and its transform refuses it."""
+    half = np.arange(1, 5).astype(np.float16)
+    expected = assert_alike(function, half, half)
+    y = getattr(fastconv, function)(half.astype(half.dtype.newbyteorder("S")), half)
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, np.rint(expected))
 
 
 # --- what only SciPy can do ----------------------------------------------------------------------

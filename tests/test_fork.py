@@ -1,4 +1,4 @@
-"""Processes: forked while threads compute, in any start method, and ended in the middle of a call."""
+"""Processes: forked while threads compute, of any start method, and ended during a call."""
 
 import multiprocessing
 import os

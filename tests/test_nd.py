@@ -438,6 +438,39 @@ def test_a_longer_second_operand_is_cut_out_of_the_full_result(value):
             np.testing.assert_array_equal(convolve(x, k, "same", "direct"), expected)
 
 
+@pytest.mark.parametrize("dtype", "dFDG")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.filterwarnings("ignore:Use of fft convolution:RuntimeWarning")
+def test_the_ends_of_a_line_are_made_of_complex_products_by_the_formula(dtype, method):
+    """Not of what BLAS makes of Infs, nor of real products where an imaginary part is zero."""
+    rng = np.random.default_rng(11)
+    for value in (np.inf, -np.inf, np.nan, complex(2, np.inf)):
+        x, k = whole_numbers(rng, (9,), dtype), whole_numbers(rng, (4,), "D")
+        for place in range(4):
+            k[place] = value
+            for a in (x, x.real.astype("d"), x.real.astype(dtype)):
+                b = k if np.iscomplex(k).any() and place % 2 else k.real.astype("D")
+                y = convolve(a, b, "full", method)
+                with np.errstate(invalid="ignore"):
+                    re = np.convolve(a.real, b.real) - np.convolve(a.imag, b.imag)
+                    im = np.convolve(a.real, b.imag) + np.convolve(a.imag, b.real)
+                assert_close(y.real, re, method)
+                assert_close(y.imag, im, method)
+
+
+@pytest.mark.parametrize("place", range(7))
+def test_out_may_overlap_a_line_whose_ends_are_done_again(place):
+    memory = np.zeros(20)
+    for value in (np.inf, np.nan):
+        x, k = np.arange(1.0, 7), np.array([1, value, 3])
+        expected = convolve(x, k)
+        moved = memory[3:9]
+        moved[:] = x
+        out = memory[place : place + 8]
+        assert convolve(moved, k, out=out) is out
+        np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize("dtype", COMPLEXES)
 def test_an_operand_without_imaginary_part_is_exact_beside_one_with(dtype):
     rng = np.random.default_rng(8)

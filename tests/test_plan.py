@@ -245,6 +245,14 @@ def test_a_plan_tells_its_shapes_and_dtypes():
     assert planned.explanation.engine == "direct"
 
 
+def test_plans_for_images_of_bool_have_the_dtype_of_the_call():
+    image = np.arange(12).reshape(3, 4) % 3 > 0
+    planned = fastconv.plan(np.full((2, 2), 100, "b"), (3, 4), bool)
+    assert same_bits(planned(image), fastconv.convolve2d(image, np.full((2, 2), 100, "b")))
+    with pytest.raises(ValueError, match="not available for this type"):
+        fastconv.plan(np.ones((2, 2), bool), (3, 4), bool)
+
+
 def test_images_and_outs_that_are_not_the_plans_are_refused():
     planned = fastconv.plan(np.ones((3, 4)), (9, 10), "f", mode="same")
     with pytest.raises(ValueError, match=r"images of shape \(9, 10\), not \(10, 9\)"):

@@ -120,6 +120,8 @@ FAULTS = {
     "mode": {"mode": "nonsense"},
     "boundary": {"boundary": "nonsense"},
     "conjugate": {"in2": np.array([["a"]])},
+    "conjugate of the exchanged": {"in1": np.array([["a"]]), "mode": "valid"},
+    "no conjugate": {"in2": np.full((5, 5), "a"), "mode": "valid"},
     "reflect": {"boundary": "reflect"},
     "fillvalue": {"fillvalue": [1, 2]},
     "cast": {"fillvalue": 1j},

@@ -73,12 +73,20 @@ def _seconds(call: Callable[[], Any]) -> float:
 def correlation_lags(in1_len: Any, in2_len: Any, mode: str) -> Array:
     """Tell which lag each element of a correlation of two 1-D arrays has."""
     if mode == "full":
-        return np.arange(-in2_len + 1, in1_len)
+        return _range(-in2_len + 1, in1_len)
     if mode == "same":
-        full = np.arange(-in2_len + 1, in1_len)
+        full = _range(-in2_len + 1, in1_len)
         first = max(0, (full.size - in1_len) // 2)  # as `job_of` has it
         return full[first : first + in1_len]
     if mode == "valid":
         last = in1_len - in2_len
-        return np.arange(last + 1) if last >= 0 else np.arange(last, 1)
+        return _range(0, last + 1) if last >= 0 else _range(last, 1)
     raise ValueError(f"Mode {mode} is invalid")
+
+
+def _range(start: Any, stop: Any) -> Array:
+    """Return all integers from start on; numpy.arange has none where their size overflows."""
+    result = np.arange(start, stop)
+    if result.size < stop - start:
+        raise ValueError("Maximum allowed size exceeded")
+    return result

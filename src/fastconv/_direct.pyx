@@ -256,9 +256,9 @@ cdef void scatter(
 
 cdef void region(
     const Job* job, const Pass* passes, Py_ssize_t n_passes, char* out, Py_ssize_t out_row,
-    Py_ssize_t height, Py_ssize_t begin, Py_ssize_t width, bint overrun, bint in_place,
+    Py_ssize_t height, Py_ssize_t first, Py_ssize_t width, bint overrun, bint in_place,
 ) noexcept nogil:
-    """Output words begin ... width - 1 of height rows; in_place: they are packed reals.
+    """Output words first ... width - 1 of height rows; in_place: they are packed reals.
 
     Without overrun, no word beyond the window of output width - 1 may be read: the last block is
     moved back onto outputs that were done before, which get the same bits again.
@@ -272,7 +272,7 @@ cdef void region(
         taps += passes[r].kh * passes[r].kw
     while y < height:
         nr = min(ROWS, height - y)
-        x = begin
+        x = first
         while x < width:
             left = (width - x + LANES - 1) // LANES
             n_blocks = (left + VECS - 1) // VECS
@@ -639,6 +639,8 @@ def run(
         v, u = taps_of(row, rotate, transposed), taps_of(column, rotate, transposed)
         if transposed:
             v, u = u, v
+    if <double>max(job.y.m, job.y.k, job.x.m, job.x.k) > MAX_BYTES:
+        raise MemoryError("fastconv has no room for arrays of such a length")
     lay_out(&job)
 
     n_tiles = n_images * job.n_ty * job.n_tx * job.parts

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastconv import _error, _fftn, _images, _nd, _plan, _slices, _solve
 from fastconv._explain import check_arguments
-from fastconv._problem import FILL, SYMM, prepare
+from fastconv._problem import FILL, SYMM, all_finite, prepare
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -172,13 +172,13 @@ def _of_problem(problem: Problem, method: str, images: int = 1) -> Array:
     plan = _solve.planned(many, method)[0]
     if plan.engine == "fft":
         tiled = _of_tiles(problem, plan, whole=images > 1)
-        if np.isfinite(tiled).all():
+        if all_finite(problem.image) and (problem.fill is None or all_finite(problem.fill)):
             return tiled
-        # An Inf or a NaN: such tiles are summed.
-        return np.where(np.isfinite(tiled), tiled, _of_direct(problem, _products(problem)))
+        # Tiles with an Inf or a NaN are summed.
+        return np.maximum(tiled, _of_direct(problem, _products(problem)))
     terms = _products(problem)
     if plan.engine == "separable":
-        terms = max(terms, sum(problem.kernel.shape) + 7)
+        terms = max(terms, sum(problem.kernel.shape) + 8)
     return _of_direct(problem, terms)
 
 
@@ -197,19 +197,20 @@ def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
     real = "c" not in (problem.image.dtype.kind, problem.kernel.dtype.kind)
     factor = _error.error(plan.word, plan.height, plan.width, plan.line, real)
     (m_y, m_x), (kh, kw) = problem.shape, problem.kernel.shape
-    squares, exponent = _squares(_extended(problem))
-    taps, its_exponent = _squares(problem.kernel)
+    taps = _norm(problem.kernel)
+    extended = _extended(problem)
     n_y, n_x = (1, 1) if whole else _plan.grid(_solve.facts(problem, False, True), plan)
     bound = np.empty(problem.shape)
     least = float(np.finfo(problem.dtype).smallest_subnormal)
     upright = plan.line and kh > 1
     # Beyond its input, a tile's transform may read what is left of its rows.
     more_y, more_x = (plan.width, 0) if upright else (0, plan.width)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):
         for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
-            read = squares[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
-            norms = np.sqrt(read.sum()) * np.sqrt(taps.sum())
-            bound[y0:y1, x0:x1] = np.ldexp(UP * factor * norms, exponent + its_exponent) + least
+            read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
+            norm, exponent = _norm(read)
+            its = np.ldexp(UP * factor * norm * taps[0], exponent + taps[1])
+            bound[y0:y1, x0:x1] = its + least
     return bound
 
 
@@ -219,14 +220,14 @@ def _shares(m: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(seams))
 
 
-def _squares(a: Array) -> tuple[Array, int]:
-    """Squares of sizes, over four to a power, and that power: none leaves the range."""
+def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
+    """2-norm of all that is finite, over two to a power, and that power: it is in the range."""
     parts = np.stack([a.real, a.imag]).astype(np.float64)
-    finite = np.isfinite(parts)
-    largest = np.max(abs(parts), initial=0, where=finite)
-    exponent = int(np.frexp(largest)[1])
+    parts[~np.isfinite(parts)] = 0
+    exponent = int(np.frexp(np.max(abs(parts), initial=0))[1])
     parts = np.ldexp(parts, -exponent)
-    return np.asarray(parts[0] ** 2 + parts[1] ** 2), exponent
+    squares = np.asarray(parts[0] ** 2 + parts[1] ** 2)
+    return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
 
 
 def _extended(problem: Problem) -> Array:
@@ -308,21 +309,20 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
         points = prod(_fftn.fast_lengths(_fftn.full_lengths(job)))
         factor = _fftn.C * log2(points) * float(np.finfo(dtype).eps) / 2
     else:
-        plan, _ = _slices.predict(way.slices, method)
-        if plan.engine != "fft":
+        plans = {_solve.planned(one, method)[0] for one in _slices.problems(way.slices)}
+        plans = {plan for plan in plans if plan.engine == "fft"}
+        if not plans:
             return by_sum
         real = "c" not in (job.a.dtype.kind, job.b.dtype.kind)
-        factor = _error.error(plan.word, plan.height, plan.width, plan.line, real)
+        factor = max(
+            _error.error(plan.word, plan.height, plan.width, plan.line, real) for plan in plans
+        )
         factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
     together = tuple(i for i, paired in enumerate(job.paired) if not paired)
-    norms: Any = UP * factor
-    shift = 0
-    for array in (job.a, job.b):
-        squares, exponent = _squares(np.where(np.isfinite(array), array, 0))
-        norms = norms * np.sqrt(squares.sum(together, keepdims=True))
-        shift += exponent
-    bound = np.ldexp(norms, shift) + float(np.finfo(dtype).smallest_subnormal)
+    (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
+    least = float(np.finfo(dtype).smallest_subnormal)
+    with np.errstate(over="ignore"):
+        bound = np.ldexp(UP * factor * a * b, power_a + power_b) + least
     bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
-    if np.isfinite(sizes).all():
-        return np.array(bound)
-    return np.asarray(bound + by_sum)
+    # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
+    return np.asarray(np.maximum(bound, by_sum))

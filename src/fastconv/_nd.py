@@ -72,6 +72,7 @@ def convolve(
         return _written(to_scipy(name, left, a, b, mode, method), out)
     task = convolution_task(name, a, b, mode, method)
     if not isinstance(task, Task):
+        resolve(workers)
         return _written(task, out)
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
@@ -92,7 +93,10 @@ def fftconvolve(
     if left:
         return _written(to_scipy(name, left, a, b, mode, axes), out)
     task = float_task(a, b, mode, axes)
-    return computed(task, out, workers) if isinstance(task, Task) else _written(task, out)
+    if not isinstance(task, Task):
+        resolve(workers)
+        return _written(task, out)
+    return computed(task, out, workers)
 
 
 def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
@@ -125,7 +129,7 @@ def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> A
     if not correlate:
         extent = _extent_by_method(mode, method)
 
-    dtype = a.dtype if a.dtype is b.dtype else np.result_type(a, b)
+    dtype = a.dtype if a.dtype is b.dtype and a.dtype.isnative else np.result_type(a, b)
     if (
         dtype.kind == "b"
         and method != "fft"
@@ -235,7 +239,7 @@ def _transformed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Dtype in which `scipy.fft` takes an operand."""
     if dtype.kind not in "fc":
         return np.dtype(np.float64)
-    return np.result_type(dtype, np.float32) if dtype == np.float16 else dtype
+    return np.result_type(dtype, np.float32) if dtype.char == "e" else dtype
 
 
 # There is no arithmetic for these; a sum that is not zero is true.
@@ -348,12 +352,22 @@ def _redo_ends(a: Array, b: Array, start: int, result: Array) -> None:
     # Outputs before m - 1 and from n on, of n + m - 1, have less than m products.
     with np.errstate(all="ignore"):
         if start < m - 1:
-            left = np.convolve(a[: m - 1], b[:-1])[start : min(m - 1, stop)]
+            left = _convolved(a[: m - 1], b[:-1], result.dtype)[start : min(m - 1, stop)]
             result[: left.size] = left
         if stop > n:
-            right = np.convolve(a[1 - m :], b[1:])[m - 2 :]
+            right = _convolved(a[1 - m :], b[1:], result.dtype)[m - 2 :]
             first = max(start, n)
             result[first - start :] = right[first - n : stop - n]
+
+
+def _convolved(a: Array, b: Array, dtype: np.dtype[Any]) -> Array:
+    """Convolve in NumPy's arithmetic, but for the product of complex Infs, which is BLAS's."""
+    if dtype.kind != "c":
+        return np.convolve(a, b)
+    y = np.empty(a.size + b.size - 1, dtype)
+    y.real = np.convolve(a.real, b.real) - np.convolve(a.imag, b.imag)
+    y.imag = np.convolve(a.real, b.imag) + np.convolve(a.imag, b.real)
+    return y
 
 
 def _space(job: Job, dtype: np.dtype[Any], method: str, workers: int) -> Array:

@@ -140,9 +140,10 @@ def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
         return converted(a, dtype.type(0).real.dtype)
     a = converted(a, dtype)
     imag = _distinct(a).imag
-    # A look at a few first: most often that is enough.
-    if imag[..., :4].any() or any(imag[part].any() for part in _parts(imag)):
-        return a
+    with np.errstate(invalid="ignore"):  # by a signalling NaN
+        # A look at a few first: most often that is enough.
+        if imag[..., :4].any() or any(imag[part].any() for part in _parts(imag)):
+            return a
     return a.real
 
 
@@ -209,8 +210,9 @@ def prepare(
     dtype = image.dtype
     plain = dtype is kernel.dtype and dtype in PLAIN
     if not plain:
-        if correlate and kernel.dtype.kind not in "biufc":
-            kernel.conj()  # refuses what has no conjugate, in numpy's words
+        second = image if swap else kernel
+        if correlate and second.dtype.kind not in "biufc":
+            second.conj()  # refuses what has no conjugate, in numpy's words
         dtype = _result_dtype(image, kernel)
     if edge == REFLECT:
         raise ValueError("Incorrect boundary value.")

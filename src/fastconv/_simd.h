@@ -68,8 +68,12 @@ static inline void prefetch(const real *p, Py_ssize_t vectors) {
     for (; line < end; line += CACHE_LINE) __builtin_prefetch(line);
 }
 #else
-static inline vec load(const real *p) { return *p; }
-static inline void store(real *p, vec v) { *p = v; }
+static inline vec load(const real *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void store(real *p, vec v) { memcpy(p, &v, sizeof v); }
 static inline vec splat(real k) { return k; }
 static inline void prefetch(const real *p, Py_ssize_t vectors) { (void)p, (void)vectors; }
 #endif

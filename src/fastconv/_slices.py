@@ -20,7 +20,7 @@ from fastconv import _costs, _plan, _solve
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fastconv._problem import Problem
 
@@ -161,6 +161,13 @@ def stacked(slices: Slices) -> Problem:
     stack = prod(min(p, n) if s else p for p, n, m, s in several if s or m == 1)
     image = np.broadcast_to(one.image, (stack, *one.image.shape)) if stack > 1 else one.image
     return one._replace(image=image, kernel=kernel)
+
+
+def problems(slices: Slices) -> Iterator[Problem]:
+    """Yield the problems of all kernels."""
+    one, b = stacked(slices), slices.kernels
+    for place in np.ndindex(b.shape[:-2]):
+        yield one._replace(kernel=b[place])
 
 
 def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:

@@ -102,8 +102,9 @@ class Fourier:
         left = self.transformed.run(problem, out, workers)
         if imag is not None:
             imag.fill(0)
-        if left:
-            problem = _complete(problem)
+        if not left:
+            return
+        problem = _complete(problem)
         for k, y0, y1, x0, x1 in left:
             place = np.unravel_index(k, out.shape[:-2])
             part = problem._replace(

@@ -93,7 +93,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.shape = (int(height), int(width))
         self._arguments = (np.array(kernel), mode, boundary, fillvalue, method, bool(correlate))
         # Stands for any image, and takes no memory.
-        pixel = np.ones((), self.dtype) * (1j if self.dtype.kind == "c" else 1)
+        pixel = np.array(1j if self.dtype.kind == "c" else 1, self.dtype)
         image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
         threads = resolve(workers)
@@ -152,8 +152,9 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             method = self._arguments[4]
             if image.ndim == 2:
                 return _solve.solve(self._prepare(image), method, out, workers)
-            results = [self(one, workers=workers) for one in image]
-            result = np.array(results, self.out_dtype).reshape(image.shape[:-2] + self.out_shape)
+            result = np.empty(image.shape[:-2] + self.out_shape, self.out_dtype)
+            for place in np.ndindex(image.shape[:-2]):
+                result[place] = self(image[place], workers=workers)
             if out is None:
                 return result
             check_out(out, result.shape, result.dtype)
