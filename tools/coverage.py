@@ -68,7 +68,7 @@ def origins(c_file):
     place, inside = None, False
     result = [None]
     for line in c_file.read_text().splitlines():
-        if found := re.match(r'\s*/\* "fastconv/([\w.]+)":(\d+)$', line):
+        if found := re.match(r'\s*/\* "(?:src/)?fastconv/([\w.]+)":(\d+)$', line):
             place = found[1], int(found[2])
             inside = True
         elif re.match(r'\s*/\* ("|function exit code|"#### Code section)', line) or line == "}":

@@ -157,9 +157,16 @@ def mutants(path):
     return found
 
 
-# What a mutant's tests may take: bytes of addresses, seconds of the processor's, and for a single
-# test seconds by the clock. What goes on is killed.
-MEMORY, PROCESSOR, TEST = 16 << 30, 1800, 300
+# What a mutant may take: bytes of addresses, and seconds of the processor's time for any process
+# and for a single test; by the clock, a busy machine would look like a mutant that hangs.
+MEMORY, PROCESS, TEST = 16 << 30, 1200, 120
+LIMITS = f"""
+import signal
+
+def pytest_runtest_setup(item):
+    signal.setitimer(signal.ITIMER_PROF, {TEST})  # then SIGPROF ends the process
+"""
+ASLEEP = 7200  # seconds by the clock, for what waits and takes no time of the processor's
 
 
 def run(command, tree, **environment):
@@ -167,7 +174,7 @@ def run(command, tree, **environment):
 
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR))
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESS, PROCESS))
 
     process = subprocess.Popen(
         command,
@@ -180,9 +187,13 @@ def run(command, tree, **environment):
         preexec_fn=limit,
         start_new_session=True,
     )
-    output, _ = process.communicate()
+    try:
+        output, _ = process.communicate(timeout=ASLEEP)
+    except subprocess.TimeoutExpired:
+        output = ""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # its children
+        os.killpg(process.pid, signal.SIGKILL)  # with its children
+    process.wait()
     return process.returncode == 0, output
 
 
@@ -201,8 +212,7 @@ def first_failure(tree, tests, level):
     """Return the first of some tests that fails; "" if none does."""
     done, output = run(
         [
-            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-            *("-o", f"faulthandler_timeout={TEST}", "-o", "faulthandler_exit_on_timeout=true"),
+            *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "limits"),
             *tests,
         ],
         tree,
@@ -226,6 +236,7 @@ def prepare(tree, levels):
     if not done:
         raise SystemExit(output)
     shutil.copytree(tree / SOURCES, tree / "unchanged")
+    (tree / "tests/limits.py").write_text(LIMITS)
 
 
 class Mutant:
