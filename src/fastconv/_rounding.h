@@ -18,7 +18,7 @@ static inline environment usual_environment(void) {
 #if defined(WORD_ld) && defined(__GNUC__)
     const unsigned short extended = 0x37f; /* all 64 bits of a long double */
     __asm__ volatile("fnstcw %0" : "=m"(e.x87));
-    if (e.x87 != extended) __asm__ volatile("fldcw %0" : : "m"(extended));
+    if (e.x87 != extended) __asm__ volatile("fldcw %0" : : "m"(extended) : "memory");
 #endif
     return e;
 }
@@ -26,7 +26,7 @@ static inline environment usual_environment(void) {
 static inline void restore_environment(environment e) {
     if ((e.vectors & ~0x3fu) != 0x1f80) _mm_setcsr(e.vectors);
 #if defined(WORD_ld) && defined(__GNUC__)
-    if (e.x87 != 0x37f) __asm__ volatile("fldcw %0" : : "m"(e.x87));
+    if (e.x87 != 0x37f) __asm__ volatile("fldcw %0" : : "m"(e.x87) : "memory");
 #endif
 }
 
@@ -37,12 +37,12 @@ typedef unsigned long environment;
 static inline environment usual_environment(void) {
     environment e;
     __asm__ volatile("mrs %0, fpcr" : "=r"(e));
-    if (e) __asm__ volatile("msr fpcr, %0" : : "r"(0ul));
+    if (e) __asm__ volatile("msr fpcr, %0" : : "r"(0ul) : "memory");
     return e;
 }
 
 static inline void restore_environment(environment e) {
-    if (e) __asm__ volatile("msr fpcr, %0" : : "r"(e));
+    if (e) __asm__ volatile("msr fpcr, %0" : : "r"(e) : "memory");
 }
 
 #else
