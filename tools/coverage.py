@@ -11,7 +11,8 @@ What is ours of the C that Cython makes: Cython writes above the C of each state
 statement stands, so that a line of C belongs to a line of a .pyx or .pxd file. A line is reached
 if any C of it ran. A branch is a conditional jump. Those of lines of C that name Python's runtime
 or Cython's, `unlikely`, or OpenMP's variables are references, buffers and exceptions that Cython
-counts, checks and passes on: they are not ours. All others are, in every function, and all in the
+counts, checks and passes on, and so are those of a `def` (its arguments) and of a prange (whether
+there is anything to do): they are not ours. All others are, in every function, and all in the
 headers. A branch is reached if the module of any word took it; where the compiler folds a branch
 away, for what it asks is a constant of the word, the module of that word has none.
 
@@ -35,6 +36,7 @@ BUILD = {
     "CC": "gcc --coverage",
     "CFLAGS": "-O0 -w -fprofile-update=prefer-atomic -DCYTHON_INLINE=__inline__",
 }
+NO_DECISION = re.compile(r"\s*(def |#|for \w+ in prange)")
 NOT_OURS = re.compile(r"Py|PYX|unlikely|__pyx_parallel|__pyx_L\d+_error")
 
 # file: {code of a line, as it stands there: reason}. For what depends on the machine alone.
@@ -93,7 +95,7 @@ class Counts:
         for file in json.loads(text)["files"]:
             path = tree / file["file"]
             if path.suffix == ".c":
-                self.add_cython(path, file["lines"])
+                self.add_cython(tree, path, file["lines"])
             elif path.parent.name == "fastconv" and path.suffix == ".h":
                 for line in file["lines"]:
                     number = line["line_number"]
@@ -102,10 +104,11 @@ class Counts:
                     for i, branch in enumerate(line["branches"]):
                         self.branches[path.name][number, (name, i)] += branch["count"]
 
-    def add_cython(self, path, lines):
+    def add_cython(self, tree, path, lines):
         """Add the lines of a C file."""
         places = origins(path)
         text = ["", *path.read_text().splitlines()]
+        sources = {}
         first = {}  # place: its first line of C
         for number, place in enumerate(places):
             if place:
@@ -117,7 +120,9 @@ class Counts:
                 continue
             name, pyx_line = place
             self.lines[name][pyx_line] += line["count"]
-            if NOT_OURS.search(text[number]):
+            if name not in sources:
+                sources[name] = ["", *(tree / "src/fastconv" / name).read_text().splitlines()]
+            if NOT_OURS.search(text[number]) or NO_DECISION.match(sources[name][pyx_line]):
                 continue
             for i, branch in enumerate(line["branches"]):
                 which = number - first[place], len(line["branches"]), i

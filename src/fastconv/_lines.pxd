@@ -29,13 +29,11 @@ cdef struct Line:
 cdef inline void twiddled_pass(
     real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, bint inverse, int radix,
 ) noexcept nogil:
-    """inverse is a constant already."""
+    """inverse is a constant already. A factor 2 is the last, which has no twiddles."""
     if radix == 8:
         one_pass(x, stride, n, m, w, inverse, 8)
     elif radix == 4:
         one_pass(x, stride, n, m, w, inverse, 4)
-    elif radix == 2:
-        one_pass(x, stride, n, m, w, inverse, 2)
     elif radix == 3:
         one_pass(x, stride, n, m, w, inverse, 3)
     else:
