@@ -25,6 +25,7 @@ import sys
 import time
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the sums of the reference are small
 
@@ -472,7 +473,12 @@ class Case:
     """One call."""
 
     theirs = None  # the same by scipy, where there is such a call
-    refusable = None  # whether an exception is right that scipy does not raise: a function of it
+    several = None  # shape of a stack, and a function from a place in it to image and kernel
+    moved = None  # axes of rows and columns in the result of a stack
+
+    def refusable(self, error):
+        """Whether an exception is right that scipy does not raise."""
+        return False
 
     def __init__(self, name, operands, arguments, ours):
         self.name, self.operands, self.arguments, self.ours = name, operands, arguments, ours
@@ -574,7 +580,7 @@ ALLOWED["fast"] = "transform"
 def for_plane(case, method, image, kernel):
     """Fill in what is expected of one image."""
     mode, boundary, fill = case.arguments[:3]
-    name, case.allowed = case.name, ALLOWED[method]
+    name, case.method, case.allowed = case.name, method, ALLOWED[method]
     image_shape = np.shape(image)
     empty = 0 in image_shape and boundary not in ("fill", "pad")
     if not empty:  # scipy would divide by zero, and end the process
@@ -628,6 +634,7 @@ def plan_case(draws, name, shapes, dtypes, wide, mode, boundary, fill, method):
     first = image[(0,) * len(leading)] if 0 not in leading else np.zeros(shapes[0], dtypes[0])
     for_plane(case, method, first, kernel)
     case.several = leading, lambda place: (image[place], kernel)
+    case.moved = (-2, -1)
     return case
 
 
@@ -833,18 +840,15 @@ def outcome(call):
         return error
 
 
-def whole_expectation(case):
-    """Expectations of all images, and their places in the result."""
-    several = getattr(case, "several", None)
-    if several is None:
-        return [((), case.expected())]
-    shape, operands_at = several
-    found = []
+def images_of(case):
+    """Yield the places of a stack, and the call of one image that each is."""
+    if case.several is None:
+        return
+    shape, operands_at = case.several
     for place in np.ndindex(shape):
         one = Case(case.name, [], case.arguments, None)
-        for_plane(one, "auto", *operands_at(place))
-        found.append((place, one.expected()))
-    return found
+        for_plane(one, case.method, *operands_at(place))
+        yield place, one
 
 
 def an_out(draws, case, y):
@@ -877,7 +881,7 @@ def check_refusal(case, error):
             return
     else:
         theirs = "not asked"
-    if case.refusable is not None and case.refusable(error):
+    if any(one.refusable(error) for one in (case, *(one for _, one in images_of(case)))):
         return
     if any(np.asarray(operand).dtype.char == "e" for operand in case.operands):
         return  # scipy has other words for each dtype and size
@@ -926,15 +930,14 @@ def check(draws, case):
         check_refusal(case, y)
         return
     dtype = case.dtype()
-    result = y
     require(isinstance(y, np.ndarray | np.generic), "a", type(y))
-    if "several" in vars(case):
-        moved = getattr(case, "moved", None)
-        result = y if moved is None else np.moveaxis(y, moved, (-2, -1))
+    if case.several is not None:
+        result = np.moveaxis(y, case.moved, (-2, -1))
         require(result.shape[:-2] == case.several[0], "stack of shape", y.shape)
-    expectations = whole_expectation(case)
-    for place, expected in expectations:
-        judge(result[place], expected, dtype, case.allowed)
+        for place, one in images_of(case):
+            judge(result[place], one.expected(), dtype, case.allowed)
+    else:
+        judge(y, case.expected(), dtype, case.allowed)
 
     more = draws.integers(0, 31)
     if more < 4 and isinstance(y, np.ndarray):
@@ -955,7 +958,7 @@ def check(draws, case):
         for out, due in wrong_outs(y):
             other = outcome(lambda out=out: case.ours(case.operands, out=out))
             require(type(other) is due, "a wrong out was not refused:", repr(other)[:200])
-    elif more == 6 and case.theirs and "several" not in vars(case) and y.size < 5000:
+    elif more == 6 and case.theirs and case.several is None and y.size < 5000:
         check_beside(draws, case, y)
     elif more < 9:
         operands = [
@@ -996,14 +999,21 @@ def run(options, job, at, done, wrong):
     """Make every so many-th call; tell the parent which one, how many are done and were wrong."""
     quiet()
     parent, end = os.getppid(), time.monotonic() + options.seconds
-    for index in range(options.first + job, options.first + options.calls, options.jobs):
-        if done[job] % 16 == 0 and (time.monotonic() > end or os.getppid() != parent):
-            break
-        at[job] = index
-        wrong[job] += is_wrong(options.seed, index)
-        done[job] += 1
-        if wrong[job] and options.exit_first:
-            break
+    indices = iter(range(options.first + job, options.first + options.calls, options.jobs))
+
+    def work():
+        for index in indices:
+            if index // options.jobs % 16 == 0 and time.monotonic() > end:
+                break
+            if os.getppid() != parent or (wrong[job] and options.exit_first):
+                break
+            at[job] = index
+            wrong[job] += is_wrong(options.seed, index)
+            done[job] += 1
+
+    with ThreadPoolExecutor(options.threads) as pool:
+        for future in [pool.submit(work) for _ in range(options.threads)]:
+            future.result()
 
 
 def is_wrong(seed, index):
@@ -1030,6 +1040,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--threads", type=int, default=1, help="in each process")
     parser.add_argument("--first", type=int, default=0, help="index of the first call")
     parser.add_argument("--calls", type=int, default=1 << 40, help="how many at most")
     parser.add_argument("--exit-first", action="store_true", help="stop at the first failure")
