@@ -77,7 +77,6 @@ cdef enum:
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
     PATIENCE = 1 << 14          # taps of blocks until the next look for signals: some 100 us
-    LONG_KERNEL = 1 << 18       # taps of a kernel whose blocks are looked into
 
 cdef double MAX_BYTES = 1e15
 
@@ -163,7 +162,7 @@ cdef inline void taps_of_rows(
 
 
 cdef inline void block(
-    Call* call, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
     """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined."""
@@ -182,8 +181,6 @@ cdef inline void block(
             taps_of_rows(acc, rows, x, w, kw, dx, ROWS, nv)
             continue
         for i in range(nr + kh - 1):
-            if kh * kw > LONG_KERNEL and stopped(call):
-                return
             p = rows[i] + x
             r0 = i - kh + 1 if i >= kh else 0
             r1 = i + 1 if i < nr else nr
@@ -218,7 +215,7 @@ cdef inline void block(
 
 
 cdef inline void dispatch(
-    Call* call, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
+    const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
     real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
     """Makes nv a constant.
@@ -227,18 +224,18 @@ cdef inline void dispatch(
     accumulators of `block` in memory.
     """
     if nv == 1:
-        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 1)
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 1)
     elif nv == 2:
-        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 2)
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 2)
     elif nv == 3:
-        block(call, passes, n_passes, y, x, dx, dst, stride, nr, 3)
+        block(passes, n_passes, y, x, dx, dst, stride, nr, 3)
     elif VECS > 3:
         if nv == 4:
-            block(call, passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
+            block(passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
         elif nv == 5:
-            block(call, passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
+            block(passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
         else:
-            block(call, passes, n_passes, y, x, dx, dst, stride, nr, VECS)
+            block(passes, n_passes, y, x, dx, dst, stride, nr, VECS)
 
 
 cdef void scatter(
@@ -298,7 +295,7 @@ cdef void region(
                 worked = 0
                 if stopped(job.call):
                     return
-            dispatch(job.call, passes, n_passes, y, x, job.words, dst, stride, nr, nv)
+            dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
             if not direct:
                 for r in range(nr):
                     scatter(

@@ -56,7 +56,9 @@ class Direct:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        run(_complete(problem), out, workers)
+        if problem.dtype.kind == "c":
+            problem = _complete(problem)
+        run(problem, out, workers)
 
 
 DIRECT = Direct(_plan.Plan("direct"))
@@ -255,9 +257,9 @@ def planned(
 
 def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
-    plan, factors = planned(problem, method, once)
-    if plan is DIRECT.plan:
+    if method == "direct" or is_small(problem, method):
         return DIRECT
+    plan, factors = choose(problem, method, once)
     if plan.engine == "separable" and factors is not None:
         return Separable(plan, factors)
     if plan.word:
@@ -279,7 +281,8 @@ def solve(
     ready: Engine | None = None,
 ) -> Array:
     """Compute a problem, or a stack of them, into a new array or into `out`."""
-    check_method(method)
+    if method not in _plan.ENGINES:
+        check_method(method)
     n_threads = resolve(workers)
     shape = problem.shape
     if problem.image.ndim > 2:
