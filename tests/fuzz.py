@@ -22,6 +22,7 @@ import os
 import pickle
 import random
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -999,6 +1000,7 @@ def run(options, job, at, done, wrong):
     """Make every so many-th call; tell the parent which one, how many are done and were wrong."""
     quiet()
     parent, end = os.getppid(), time.monotonic() + options.seconds
+    lock = threading.Lock()
     indices = iter(range(options.first + job, options.first + options.calls, options.jobs))
 
     def work():
@@ -1008,8 +1010,10 @@ def run(options, job, at, done, wrong):
             if os.getppid() != parent or (wrong[job] and options.exit_first):
                 break
             at[job] = index
-            wrong[job] += is_wrong(options.seed, index)
-            done[job] += 1
+            bad = is_wrong(options.seed, index)
+            with lock:
+                wrong[job] += bad
+                done[job] += 1
 
     with ThreadPoolExecutor(options.threads) as pool:
         for future in [pool.submit(work) for _ in range(options.threads)]:
