@@ -175,10 +175,10 @@ def test_no_more_threads_are_started_than_there_are_processors(processors):
 
 REFUSED_BY_NUMBER = """
 import resource
-# A user of its own, who may have so many threads; limits do not bind the superuser.
+# A user nobody else is, who may have so many threads; limits do not bind the superuser.
 if os.getuid() == 0:
     resource.setrlimit(resource.RLIMIT_NPROC, (MANY, MANY))
-    os.setuid(53211)
+    os.setuid(100000 + os.getpid())
 else:
     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 check(8)
