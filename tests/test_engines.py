@@ -12,6 +12,7 @@ from test_layouts import LAYOUTS, OUT_LAYOUTS, OVERLAPS
 
 import fastconv
 from fastconv import _solve
+from fastconv._dispatch import engine_for
 
 WORKERS = (1, 2, 3, 5)
 
@@ -428,3 +429,12 @@ def test_the_numbers_are_not_all_alike():
     rng = np.random.default_rng(18)
     assert len(set(numbers(rng, (9, 9), "f").ravel())) == 81
     assert whole_numbers(rng, (9, 9), "h").any()
+
+
+@pytest.mark.parametrize("word", ["f32", "f64", "u8", "u16", "u32", "u64", "ld"])
+def test_the_peak_is_measured_with_multiply_adds_that_are_done(word):
+    engine = engine_for("direct", word)
+    once = engine._multiply_adds(1)
+    assert once >= 4  # one for each row of the block, at least
+    assert [engine._multiply_adds(n) for n in (0, 2, 5)] == [0, 2 * once, 5 * once]
+    assert engine.fma_peak(1) > 0

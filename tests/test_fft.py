@@ -126,6 +126,16 @@ def test_transforms_of_many_passes_keep_their_bound(line, pair, record_ratio):
         record_ratio(f"{np.result_type(x, k)}, transforms of many passes", ratio)
 
 
+@pytest.mark.parametrize("pair", EXTREME_PAIRS)
+def test_a_line_too_long_for_its_tables_to_be_kept_keeps_its_bound(pair, record_ratio):
+    rng = np.random.default_rng(14)
+    x = short_numbers(rng, (1, 3000), pair[0])
+    k = short_numbers(rng, (1, 50), pair[1])
+    for _ in range(2):
+        ratio = check_transform("convolve2d", x, k, "full", "fill", 0, (512, 1024, True))
+        record_ratio(f"{np.result_type(x, k)}, long lines", ratio)
+
+
 def test_sizes_that_there_is_no_transform_for_are_refused():
     taps = np.ones((1, 3, 3))
     for word, lanes in LANES.items():

@@ -14,6 +14,7 @@ import pytest
 from cases import BOUNDARIES, DTYPES, FUNCTIONS, SWAPPED, WORDS, floats, numbers, same_bits
 
 import fastconv
+from fastconv import _problem
 
 
 def as_it_comes(array):
@@ -176,6 +177,42 @@ def test_the_layout_of_out_does_not_show_in_a_bit(function, layout, dtype):
             out = layout(np.full(image_shape, 77, dtype))
             assert getattr(fastconv, function)(image, kernel, "same", boundary, out=out) is out
             assert same_bits(np.array(out, order="C"), expected)
+
+
+@pytest.mark.parametrize("dtype", "bBhHiIqQfdFD")
+def test_transforms_read_and_write_pixels_that_lie_apart(dtype):
+    rng = np.random.default_rng(31)
+    x = rng.integers(0, 9, (50, 61)).astype(dtype)
+    k = rng.integers(0, 9, (5, 4)).astype(dtype)
+    expected = fastconv.convolve2d(x, k, "same", method="fft")
+    out = strided(np.ones_like(expected))
+    fastconv.convolve2d(strided(x), k, "same", out=out, method="fft")
+    assert same_bits(out.copy(), expected)
+
+
+@pytest.mark.parametrize("dtype", "hfDg")
+@pytest.mark.parametrize("layout", LAYOUTS, ids=name)
+def test_large_arrays_are_converted_and_looked_at_in_parts(layout, dtype, monkeypatch):
+    rng = np.random.default_rng(32)
+    array = layout(numbers(rng, (9, 14), dtype))
+    expected = _problem.converted(array, np.dtype("G"))
+    monkeypatch.setattr(_problem, "PART", 20)
+    assert np.array_equal(_problem.converted(array, np.dtype("G")), expected)
+    assert _problem.all_finite(array)
+
+
+@pytest.mark.parametrize("shape", [(1, 50), (50, 1), (7, 8), (8, 7), (3, 4, 5)])
+def test_no_element_of_a_large_array_is_overlooked(shape, monkeypatch):
+    monkeypatch.setattr(_problem, "PART", 20)
+    double = np.dtype("D")
+    for place in np.ndindex(shape):
+        array = np.zeros(shape, double)
+        assert _problem.real_where_it_can(array, double).dtype == "d"
+        array[place] = 1j
+        assert _problem.real_where_it_can(array, double).dtype == "D"
+        assert _problem.converted(array, np.dtype("F"))[place] == 1j
+        array[place] = np.inf
+        assert not _problem.all_finite(array)
 
 
 @pytest.mark.parametrize("dtype", WORDS)

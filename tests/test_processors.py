@@ -1,5 +1,6 @@
 """How many threads a call has: processors, quotas, environment, other calls, refusals."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -171,6 +172,28 @@ linux_openmp = pytest.mark.skipif(not (LINUX and OPENMP), reason="needs Linux an
 def test_no_more_threads_are_started_than_there_are_processors(processors):
     script = PREPARE + "check(1000); print(threads() - before)"
     assert python(script, PYTHON_CPU_COUNT=str(processors)) == [str(processors - 1)]
+
+
+INSIDE = """
+import ctypes
+openmp = ctypes.CDLL("libgomp.so.1")
+counts = []
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def body(_):
+    check(8)
+    counts.append(threads())
+openmp.GOMP_parallel(body, None, 3, 0)
+print(len(counts), max(counts) - before)
+"""
+
+
+@linux_openmp
+def test_inside_a_parallel_region_of_another_library_a_call_starts_no_threads():
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        pytest.skip("no OpenMP of GCC's")
+    assert python(PREPARE + INSIDE, PYTHON_CPU_COUNT="8") == ["3", "2"]
 
 
 REFUSED_BY_NUMBER = """

@@ -13,8 +13,9 @@ if any C of it ran. A branch is a conditional jump. Those of lines of C that nam
 or Cython's, `unlikely`, or OpenMP's variables are references, buffers and exceptions that Cython
 counts, checks and passes on, and so are those of a `def` (its arguments) and of a prange (whether
 there is anything to do): they are not ours. All others are, in every function, and all in the
-headers. A branch is reached if the module of any word took it; where the compiler folds a branch
-away, for what it asks is a constant of the word, the module of that word has none.
+headers. gcov does not count the body of a prange, only what it calls. A branch is reached if the
+module of any word took it; where the compiler folds a branch away, for what it asks is a constant
+of the word, the module of that word has none.
 
 UNREACHED lists what stays out of reach, with the reasons; a line that is listed there and is
 reached is an error, too.
@@ -75,7 +76,7 @@ def origins(c_file):
             inside = True
         elif re.match(r'\s*/\* ("|function exit code|"#### Code section)', line) or line == "}":
             place = None
-        result.append(None if inside else place)
+        result.append(None if inside or line.strip() == "}" else place)
         if line.rstrip().endswith("*/"):
             inside = False
     return result
