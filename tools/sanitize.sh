@@ -56,7 +56,9 @@ print(v["LIBDIR"], v["LDVERSION"], s.get_path("purelib"))')
         -L"$libdir" "-Wl,-rpath,$libdir" "-lpython$library"
     archer=$(dirname "$(readlink -f "$(command -v clang)")")/../lib/libarcher.so
     export PATH="$SCRATCH/bin:$PATH" PYTHONPATH="$PYTHONPATH:$site" PYTHONMALLOC=malloc
-    export OMP_TOOL_LIBRARIES="$archer" TSAN_OPTIONS="exitcode=66 suppressions=$PWD/tools/tsan.supp"
+    export OMP_TOOL_LIBRARIES="$archer"
+    # Tests fork a process that has threads, and then use more.
+    export TSAN_OPTIONS="exitcode=66 die_after_fork=0 suppressions=$PWD/tools/tsan.supp"
     # -R: older sanitizers know one layout of memory only.
     if (($#)); then
         setarch -R "$@"
