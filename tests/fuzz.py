@@ -591,8 +591,8 @@ def for_plane(case, method, image, kernel):
         if empty or method != "separable":
             return empty and type(error) is ValueError
         # Exchanged, the image is the kernel.
-        exchanged = 0 < np.size(image) < np.size(kernel) or mode == "valid"
-        return not is_rank_one(kernel) or (exchanged and not is_rank_one(image))
+        exchanged = mode == "valid" and np.size(image) < np.size(kernel)
+        return not is_rank_one(image if exchanged else kernel)
 
     def expected():
         around = NAMES.get(boundary, boundary)

@@ -7,7 +7,6 @@ Set FASTCONV_SLOW=1 for the tests that take gigabytes or minutes.
 import contextlib
 import itertools
 import os
-import subprocess
 import sys
 import threading
 import tracemalloc
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import BOUNDARIES, CALLS, FUNCTIONS, numbers, same_bits
+from process import python
 
 import fastconv
 
@@ -24,19 +24,6 @@ SLOW = pytest.mark.skipif("FASTCONV_SLOW" not in os.environ, reason="FASTCONV_SL
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 METHODS = ("auto", "direct", "separable", "fft")
 OTHERS = ("convolve", "correlate", "fftconvolve", "oaconvolve")
-
-
-def python(*arguments, **environment):
-    """Exit code, standard output and error of a script."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 # --- shapes --------------------------------------------------------------------------------------

@@ -2,10 +2,9 @@
 
 import multiprocessing
 import os
-import subprocess
-import sys
 
 import pytest
+from process import printed, python
 
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 
@@ -43,27 +42,16 @@ def start(n):
 """
 
 
-def python(script, timeout=60):
-    done = subprocess.run(
-        [sys.executable, "-c", PREPARE + script],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
 @FORK
 def test_a_child_of_a_child_of_a_child_computes():
     script = "print(forked(lambda: forked(lambda: forked(right) and right()) and right()), right())"
-    assert python(script) == (0, "True True\n", "")
+    assert printed("-c", PREPARE + script) == "True True\n"
 
 
 @FORK
 def test_a_child_forked_while_other_threads_compute_computes_too():
     script = "start(2); print([forked(right) for _ in range(10)], right())"
-    assert python(script) == (0, f"{[True] * 10} True\n", "")
+    assert printed("-c", PREPARE + script) == f"{[True] * 10} True\n"
 
 
 @FORK
@@ -81,7 +69,7 @@ for thread in threads:
     thread.join()
 print(results)
 """
-    assert python(script) == (0, "[True, True, True, True]\n", "")
+    assert printed("-c", PREPARE + script) == "[True, True, True, True]\n"
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
@@ -93,11 +81,11 @@ with multiprocessing.get_context("{method}").Pool(2) as pool:
     results = [pool.apply_async(fastconv.convolve2d, (image, kernel)) for _ in range(8)]
     print(all((result.get() == expected["direct"]).all() for result in results))
 """
-    assert python(script) == (0, "True\n", "")
+    assert printed("-c", PREPARE + script) == "True\n"
 
 
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "os._exit(3)", "raise SystemExit(3)"])
 def test_a_process_ends_while_threads_compute(end):
     for _ in range(3):
-        code, printed, error = python(f"import sys; start(3); print('end', flush=True); {end}")
-        assert (code, printed, error) == (3 if end else 0, "end\n", "")
+        script = f"import sys; start(3); print('end', flush=True); {end}"
+        assert python("-c", PREPARE + script) == (3 if end else 0, "end\n", "")

@@ -5,10 +5,11 @@ Every call here would take minutes. The images have one row in memory, repeated;
 what was computed is touched.
 """
 
-import subprocess
+import os
 import sys
 
 import pytest
+from process import printed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no timers that send signals")
 
@@ -60,15 +61,9 @@ CALLS = {
 }
 
 
-def python(script):
+def run(script):
     # A call that does not listen takes minutes, and the interrupt comes at its end.
-    return subprocess.run(
-        [sys.executable, "-c", PREPARE + script],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return printed("-c", PREPARE + script, timeout=30)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -85,8 +80,7 @@ else:
     print("not interrupted")
 assert (fastconv.convolve2d(small, taps) == expected).all()
 """
-    done = python(script)
-    assert (done.stdout, done.stderr) == ("interrupted \n", "")
+    assert run(script) == "interrupted \n"
 
 
 def test_what_a_handler_raises_comes_out_of_the_call():
@@ -103,8 +97,7 @@ try:
 except Enough as error:
     print(error.args[0] == signal.SIGALRM)
 """
-    done = python(script)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert run(script) == "True\n"
 
 
 @pytest.mark.parametrize("method", ["direct", "fft"])
@@ -137,8 +130,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 # If they ran at its end, they ran once: signals of a kind do not queue.
 print(len([t for t in ran if start < t < end]) > 1, (y == expected).all())
 """
-    done = python(script.replace("seconds, n):", "_, n):"))
-    assert (done.stdout, done.stderr) == ("True True\n", "")
+    assert run(script.replace("seconds, n):", "_, n):")) == "True True\n"
 
 
 def test_calls_of_other_threads_are_not_interrupted():
@@ -163,11 +155,10 @@ except KeyboardInterrupt:
         thread.join()
     print(len(results) > 1 and all(results))
 """
-    done = python(script)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert run(script) == "True\n"
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="the system has no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_in_a_child_of_another_thread_that_thread_is_the_main_one():
     script = """
 import os
@@ -188,5 +179,4 @@ thread = threading.Thread(target=fork)
 thread.start()
 thread.join()
 """
-    done = python(script)
-    assert done.stdout == "0\n", done.stderr
+    assert run(script) == "0\n"

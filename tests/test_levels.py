@@ -6,7 +6,6 @@ modules, which run everywhere, hold no instruction that does not.
 """
 
 import importlib
-import os
 import platform
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from process import printed, python
 
 import fastconv
 from fastconv import _dispatch, _runtime
@@ -36,22 +36,6 @@ def modules(level):
     return direct + [f"_fft_{word}_{level}" for word in TRANSFORM_WORDS]
 
 
-def python(*arguments, level=None, **kwargs):
-    """Run Python with a level forced."""
-    environment = os.environ.copy()
-    environment.pop("FASTCONV_ISA", None)
-    if level is not None:
-        environment["FASTCONV_ISA"] = level
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        **kwargs,
-    )
-
-
 # --- what a forced level computes ----------------------------------------------------------------
 
 # The tests that look into the engines, by words in their names.
@@ -65,9 +49,8 @@ NAMES = ("exact", "nonfinite", "accuracy", "fft", "certified", "separable")
 def test_every_other_level_passes_the_tests_of_exactness_and_accuracy(level):
     files = [TESTS / f"test_{name}.py" for name in NAMES]
     arguments = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", CHOSEN)
-    done = python(*arguments, level=level, cwd=TESTS.parent)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 400
+    output = printed(*arguments, FASTCONV_ISA=level, cwd=TESTS.parent, timeout=1800)
+    assert int(re.search(r"(\d+) passed", output)[1]) > 400
 
 
 # Calls with every word; prints the level and the engines that were loaded.
@@ -86,10 +69,8 @@ print(*sorted(name for name in sys.modules if name.startswith(engines)))
 
 @pytest.mark.parametrize("level", [None, *USABLE])
 def test_only_modules_of_the_level_in_use_are_loaded(level):
-    done = python("-c", USE_ALL, level=level)
-    assert done.returncode == 0, done.stderr
+    first, second = printed("-c", USE_ALL, FASTCONV_ISA=level).splitlines()
     level = level or USABLE[-1]
-    first, second = done.stdout.splitlines()
     assert first == f"{level} {level}"
     expected = {f"fastconv.{name}" for name in modules(level)} | {"fastconv._direct_ld_baseline"}
     assert set(second.split()) == expected
@@ -98,7 +79,7 @@ def test_only_modules_of_the_level_in_use_are_loaded(level):
 def test_an_import_loads_no_engine_at_all():
     script = "import sys, fastconv; "
     script += "print([n for n in sys.modules if '_direct_' in n or '_fft_' in n])"
-    assert python("-c", script).stdout == "[]\n"
+    assert printed("-c", script, FASTCONV_ISA=None) == "[]\n"
 
 
 # --- which level is used -------------------------------------------------------------------------
@@ -106,10 +87,10 @@ def test_an_import_loads_no_engine_at_all():
 
 @pytest.mark.parametrize("level", ["", "v5", "V3", "avx2", "baseline,v3"])
 def test_an_unknown_level_stops_the_import(level):
-    done = python("-c", "import fastconv", level=level)
-    assert done.returncode == 1
+    code, _, error = python("-c", "import fastconv", FASTCONV_ISA=level)
+    assert code == 1
     message = f"ImportError: FASTCONV_ISA={level}: "
-    assert done.stderr.splitlines()[-1].startswith(message)
+    assert error.splitlines()[-1].startswith(message)
 
 
 def test_unknown_levels_are_refused_and_known_ones_chosen(monkeypatch):

@@ -8,23 +8,10 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from process import printed
 
 TESTS = Path(__file__).parent
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and RLIMIT_AS are Linux's")
-
-
-def python(*arguments, **environment):
-    """Standard output of a script that ends well."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout[-300:] + done.stderr[-3000:]
-    return done.stdout
 
 
 @LINUX
@@ -33,14 +20,14 @@ def test_any_allocation_of_an_engine_or_of_numpy_may_fail(tmp_path):
     library = str(tmp_path / "no_memory.so")
     source = str(TESTS / "no_memory.c")
     subprocess.run([*compiler, "-O1", "-fPIC", "-shared", "-o", library, source], check=True)
-    printed = python(str(TESTS / "no_memory.py"), "malloc", LD_PRELOAD=library)
-    assert int(printed.split()[-1]) > 500
+    output = printed(TESTS / "no_memory.py", "malloc", LD_PRELOAD=library)
+    assert int(output.split()[-1]) > 500
 
 
 def test_any_allocation_of_the_interpreter_may_fail():
     pytest.importorskip("_testcapi", reason="this interpreter comes without its own tests")
-    printed = python(str(TESTS / "no_memory.py"), "python")
-    assert int(printed.split()[-1]) > 5000
+    output = printed(TESTS / "no_memory.py", "python")
+    assert int(output.split()[-1]) > 5000
 
 
 LIMIT = """
@@ -77,4 +64,4 @@ print("done")
 
 @LINUX
 def test_a_process_that_may_not_grow():
-    assert python("-c", LIMIT) == "done\n"
+    assert printed("-c", LIMIT) == "done\n"

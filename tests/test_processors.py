@@ -2,13 +2,13 @@
 
 import ctypes
 import os
-import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
 from cases import same_bits
+from process import printed
 
 import fastconv
 from fastconv import _runtime, _workers
@@ -18,18 +18,9 @@ LINUX = sys.platform == "linux"
 THREADS = "/proc/self/task"
 
 
-def python(script, **environment):
-    """Run a script in a process of its own; what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+def words(script, **environment):
+    """What a script prints."""
+    return printed("-c", script, timeout=300, **environment).split()
 
 
 # --- the default ---------------------------------------------------------------------------------
@@ -45,9 +36,9 @@ ASK = "import fastconv; print(fastconv.get_workers())"
     + [(told, None) for told in ("", " ", "0", "-1", "abc", "1.5", "99999999999999999999")],
 )
 def test_the_default_is_what_openmp_is_told_but_no_more_than_processors(told, expected):
-    (printed,) = python(ASK, OMP_NUM_THREADS=told, PYTHON_CPU_COUNT="4")
+    (told_back,) = words(ASK, OMP_NUM_THREADS=told, PYTHON_CPU_COUNT="4")
     processors = len(os.sched_getaffinity(0)) if LINUX else os.cpu_count()
-    assert int(printed) == (min(processors, 4) if expected is None else expected)
+    assert int(told_back) == (min(processors, 4) if expected is None else expected)
 
 
 @pytest.mark.parametrize("told", ["", "0", "-3", "many", "default", "nan", "inf"])
@@ -55,7 +46,7 @@ def test_what_is_no_number_of_processors_is_ignored(told):
     # Python 3.13 and later refuse some of them themselves.
     if sys.version_info >= (3, 13) and told != "default":
         pytest.skip("this Python refuses it")
-    assert python(ASK, PYTHON_CPU_COUNT=told) == python(ASK)
+    assert words(ASK, PYTHON_CPU_COUNT=told) == words(ASK)
 
 
 @pytest.mark.skipif(not LINUX, reason="no affinity")
@@ -171,7 +162,7 @@ linux_openmp = pytest.mark.skipif(not (LINUX and OPENMP), reason="needs Linux an
 @pytest.mark.parametrize("processors", [1, 2, 5])
 def test_no_more_threads_are_started_than_there_are_processors(processors):
     script = PREPARE + "check(1000); print(threads() - before)"
-    assert python(script, PYTHON_CPU_COUNT=str(processors)) == [str(processors - 1)]
+    assert words(script, PYTHON_CPU_COUNT=str(processors)) == [str(processors - 1)]
 
 
 INSIDE = """
@@ -193,7 +184,7 @@ def test_inside_a_parallel_region_of_another_library_a_call_starts_no_threads():
         ctypes.CDLL("libgomp.so.1")
     except OSError:
         pytest.skip("no OpenMP of GCC's")
-    assert python(PREPARE + INSIDE, PYTHON_CPU_COUNT="8") == ["3", "2"]
+    assert words(PREPARE + INSIDE, PYTHON_CPU_COUNT="8") == ["3", "2"]
 
 
 REFUSED_BY_NUMBER = """
@@ -224,7 +215,7 @@ else:
 @pytest.mark.parametrize("many", [1, 3, 4, 5, 7])
 def test_threads_that_are_refused_are_done_without(many):
     script = PREPARE + REFUSED_BY_NUMBER.replace("MANY", str(many))
-    threads, before = map(int, python(script, PYTHON_CPU_COUNT="8"))
+    threads, before = map(int, words(script, PYTHON_CPU_COUNT="8"))
     assert threads == (max(many, before) if os.getuid() == 0 else before)
 
 
@@ -236,14 +227,14 @@ def test_threads_whose_stacks_there_is_no_room_for_are_done_without(size, variab
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (20 << 30, 20 << 30))\n"
         "check(8); print(threads() - before)"
     )
-    assert python(script, PYTHON_CPU_COUNT="8", **{variable: size}) == ["0"]
+    assert words(script, PYTHON_CPU_COUNT="8", **{variable: size}) == ["0"]
 
 
 @linux_openmp
 @pytest.mark.parametrize("size", ["64k", " 128 K ", "nonsense", "", "99999999999999999999G"])
 def test_sizes_of_stacks_that_are_no_hindrance(size):
     script = PREPARE + "check(4); print(threads() - before)"
-    assert python(script, PYTHON_CPU_COUNT="4", OMP_STACKSIZE=size) == ["3"]
+    assert words(script, PYTHON_CPU_COUNT="4", OMP_STACKSIZE=size) == ["3"]
 
 
 @linux_openmp
@@ -264,7 +255,7 @@ with threadpool_limits(3, user_api="openmp"):
     print(threads() - before)
 """
     )
-    assert python(script, PYTHON_CPU_COUNT="4") == ["1", "0", "3", "2"]
+    assert words(script, PYTHON_CPU_COUNT="4") == ["1", "0", "3", "2"]
 
 
 def test_more_calls_at_once_than_processors():

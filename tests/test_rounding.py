@@ -8,13 +8,13 @@ it, and in all that this thread starts.
 import ctypes
 import ctypes.util
 import platform
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import same_bits
+from process import printed
 
 import fastconv
 
@@ -124,14 +124,7 @@ for y in results():
 
 
 def hashes(kind):
-    return subprocess.run(
-        [sys.executable, "-c", HASHES.replace("KIND", repr(kind))],
-        cwd=Path(__file__).parent,
-        check=True,
-        timeout=120,
-        capture_output=True,
-        text=True,
-    ).stdout
+    return printed("-c", HASHES.replace("KIND", repr(kind)), cwd=Path(__file__).parent)
 
 
 @ODD
@@ -141,4 +134,4 @@ def test_threads_and_tables_that_were_made_in_another_environment_serve_as_well(
 
 def test_an_import_leaves_subnormal_numbers_alone():
     script = "import fastconv, numpy as np; assert (np.full(9, 5e-324) * 1.0).all()"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    printed("-c", script)

@@ -320,9 +320,26 @@ def test_whole_numbers_are_exact(function, mode, boundary, dtype):
         try:
             y = getattr(fastconv, function)(x, k, mode, boundary, fill, method="separable")
         except ValueError:
-            assert x.size < k.size or image_shape == kernel_shape  # and the operands exchanged
+            assert (mode, x.size < k.size) == ("valid", True)  # the operands are exchanged
             continue
         assert same_bits(y, exact(function, x, k, mode, boundary, fill, np.int64))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("mode", ["full", "same"])
+def test_a_kernel_larger_than_the_image_is_still_the_one_that_is_separated(function, mode):
+    rng = np.random.default_rng(15)
+    x, k = rng.integers(-9, 10, (2, 2)).astype("d"), outer([1.0, 2, 4], [2.0, 1, 8])
+    expected = exact(function, x, k, mode, "fill", 0, np.int64)
+    correlate = function == "correlate2d"
+    plan = fastconv.plan(k, (2, 2), "d", mode=mode, method="separable", correlate=correlate)
+    y = getattr(fastconv, function)(x, k, mode, method="separable")
+    stack = getattr(fastconv, function)(x[None], k, mode, axes=(1, 2), method="separable")
+    for result in (y, plan(x), stack[0]):
+        assert same_bits(result, expected)
+    assert fastconv.explain(x, k, mode, function=function, method="separable").engine == "separable"
+    with pytest.raises(ValueError, match="not separable"):
+        getattr(fastconv, function)(k, x, mode, method="separable")
 
 
 @pytest.mark.parametrize("dtype", "BHILfdFD")

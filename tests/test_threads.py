@@ -2,9 +2,8 @@
 Threads: any number gives the same bits, the defaults are scipy.fft's, and the GIL is released.
 """
 
+import contextvars
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.fft
 from cases import BOUNDARIES, CALLS, FUNCTIONS, WORDS, numbers, same_bits
+from process import printed
 
 import fastconv
 
@@ -140,14 +140,16 @@ def test_set_workers_holds_where_scipys_does():
 
 def test_set_workers_also_holds_when_called_plainly():
     before = fastconv.get_workers()
-    try:
+
+    def scenario():
         fastconv.set_workers(before + 1)
         assert fastconv.get_workers() == before + 1
         with fastconv.set_workers(before + 2):
             assert fastconv.get_workers() == before + 2
         assert fastconv.get_workers() == before + 1
-    finally:
-        fastconv.set_workers(before)
+
+    contextvars.copy_context().run(scenario)
+    assert fastconv.get_workers() == before
 
 
 # --- threads of the caller -----------------------------------------------------------------------
@@ -225,4 +227,4 @@ assert same(0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_child_process_forked_after_use_computes_too():
     # GCC's OpenMP runtime waits for threads that a child does not have.
-    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)
+    printed("-c", FORK)

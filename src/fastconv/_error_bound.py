@@ -14,7 +14,7 @@ import numpy as np
 
 from fastconv import _error, _fftn, _images, _nd, _plan, _slices, _solve
 from fastconv._explain import check_arguments
-from fastconv._problem import FILL, SYMM, all_finite, prepare
+from fastconv._problem import FILL, SYMM, WRAP, all_finite
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -139,11 +139,9 @@ def _of_images(
     axes: Any,
 ) -> Array:
     """Bound of one of the 2-D pair."""
-    if axes is None:
-        correlate = function == "correlate2d"
-        problem = prepare(function, correlate, in1, in2, mode, boundary, fillvalue)
-        return _of_problem(problem, method)
-    problem, pair, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes)
+    problem, pair, shape = _images.stacked(
+        function, in1, in2, mode, boundary, fillvalue, axes, method
+    )
     images, kernels = problem.image, problem.kernel
     bound = np.zeros(shape, np.longdouble if problem.dtype.char in "gG" else np.float64)
     if not bound.size or problem.dtype.kind in "iub":
@@ -169,7 +167,7 @@ def _of_problem(problem: Problem, method: str, images: int = 1) -> Array:
     if images > 1:
         image = problem.image
         many = problem._replace(image=np.broadcast_to(image, (images, *image.shape)))
-    plan = _solve.planned(many, method)[0]
+    plan = _solve.engine(many, method, 1).plan
     if plan.engine == "fft":
         tiled = _of_tiles(problem, plan, whole=images > 1)
         if all_finite(problem.image) and (problem.fill is None or all_finite(problem.fill)):
@@ -230,28 +228,20 @@ def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
     return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
 
 
+PADDED: dict[int, Any] = {FILL: "constant", WRAP: "wrap", SYMM: "symmetric"}
+"""What numpy.pad calls them."""
+
+
 def _extended(problem: Problem) -> Array:
     """Return what a problem reads of its image and around, and what is right of it and below."""
     image = problem.image
-    extended = np.zeros([n + 1 for n in image.shape], np.result_type(image, problem.dtype))
-    if problem.fill is not None:
-        extended[...] = problem.fill  # of index -1
-    extended[:-1, :-1] = image
-    indices = []
+    image = image.astype(np.result_type(image, problem.dtype), copy=False)
     starts = problem.start_y, problem.start_x
-    for n, m, k, start in zip(
-        image.shape, problem.shape, problem.kernel.shape, starts, strict=True
-    ):
-        p = np.arange(start, max(start + m + k - 1, n))
-        if problem.boundary == FILL or n == 0:
-            index = np.where((p >= 0) & (p < n), p, -1)
-        elif problem.boundary == SYMM:
-            index = p % (2 * n)
-            index = np.minimum(index, 2 * n - 1 - index)
-        else:
-            index = p % n
-        indices.append(index)
-    return np.asarray(extended[np.ix_(*indices)])
+    sizes = zip(starts, image.shape, problem.shape, problem.kernel.shape, strict=True)
+    widths = [(max(-start, 0), max(start + m + k - 1 - n, 0)) for start, n, m, k in sizes]
+    fill: dict[str, Any] = {} if problem.fill is None else {"constant_values": problem.fill.item()}
+    extended = np.pad(image, widths, PADDED[problem.boundary], **fill)
+    return np.asarray(extended[max(starts[0], 0) :, max(starts[1], 0) :])
 
 
 # --- any dimension -------------------------------------------------------------------------------
@@ -264,10 +254,7 @@ def _of_arrays(
     a, b, left = _nd.arrays(in1, in2)
     if left:
         raise ValueError(f"fastconv has no bound for {left}")
-    if function in ("fftconvolve", "oaconvolve"):
-        task = _nd.float_task(a, b, mode, axes)
-    else:
-        task = _nd.convolution_task(function, a, b, mode, method)
+    task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
         result = np.asarray(task)
         if result.dtype.kind in "iub" or not result.size:
@@ -309,7 +296,7 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
         points = prod(_fftn.fast_lengths(_fftn.full_lengths(job)))
         factor = _fftn.C * log2(points) * float(np.finfo(dtype).eps) / 2
     else:
-        plans = {_solve.planned(one, method)[0] for one in _slices.problems(way.slices)}
+        plans = {_solve.engine(one, method, 1).plan for one in _slices.problems(way.slices)}
         plans = {plan for plan in plans if plan.engine == "fft"}
         if not plans:
             return by_sum

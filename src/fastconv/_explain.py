@@ -9,7 +9,6 @@ import numpy as np
 
 from fastconv import _fftn, _images, _nd, _plan, _rank_one, _solve
 from fastconv._error import growth
-from fastconv._problem import Problem, prepare
 from fastconv._slices import Job, calls, collapse, predict, stacked
 from fastconv._workers import resolve
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from typing import SupportsIndex
 
     from numpy.typing import ArrayLike
+
+    from fastconv._problem import Problem
 
     Array = np.ndarray[Any, Any]
 
@@ -242,20 +243,14 @@ def _of_images(
     threads: int,
 ) -> Explanation:
     """Explain one of the 2-D pair."""
-    kernels = 1
-    if axes is None:
-        correlate = function == "correlate2d"
-        problem = prepare(function, correlate, in1, in2, mode, boundary, fillvalue)
-        shape: tuple[int, ...] = problem.shape
-    else:
-        stack, _, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes)
-        kernels = prod(stack.kernel.shape[:-2])
-        problem = _images.first_of(stack) if prod(shape) else stack
-        images = prod(shape) // max(1, prod(stack.shape) * kernels)
-        if images > 1:
-            problem = problem._replace(
-                image=np.broadcast_to(problem.image, (images, *problem.image.shape))
-            )
+    stack, _, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes, method)
+    kernels = prod(stack.kernel.shape[:-2])
+    problem = _images.first_of(stack) if prod(shape) else stack
+    images = prod(shape) // max(1, prod(stack.shape) * kernels)
+    if images > 1:
+        problem = problem._replace(
+            image=np.broadcast_to(problem.image, (images, *problem.image.shape))
+        )
     known = explained(
         problem, method, threads, _title(function, in1, in2, mode, shape, problem.dtype)
     )
@@ -293,10 +288,7 @@ def _of_arrays(
         known = Explanation(f"{function} of {left}, mode '{mode}'", "scipy", "scipy", threads)
         known._rows.append(("reason", f"fastconv has no engine for {left}"))
         return known
-    if function in ("fftconvolve", "oaconvolve"):
-        task = _nd.float_task(a, b, mode, axes)
-    else:
-        task = _nd.convolution_task(function, a, b, mode, method)
+    task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
         result = np.asarray(task)
         title = _title(function, a, b, mode, result.shape, result.dtype)
@@ -408,5 +400,5 @@ def check_arguments(function: str, boundary: str, fillvalue: Any, method: str, a
         raise ValueError(f"{function} has no boundary but zeros")
     if function in ("convolve", "correlate") and axes is not None:
         raise ValueError(f"{function} has no axes")
-    if function in ("fftconvolve", "oaconvolve") and method != "auto":
+    if function in _nd.METHODLESS and method != "auto":
         raise ValueError(f"{function} has no method")

@@ -36,7 +36,7 @@ def stack(
     workers: SupportsIndex | None,
 ) -> Array:
     """Convolve or correlate images along the two axes that `axes` names, in stacks."""
-    problem, pair, final = stacked(name, in1, in2, mode, boundary, fillvalue, axes)
+    problem, pair, final = stacked(name, in1, in2, mode, boundary, fillvalue, axes, method)
     check_method(method)
     n_threads = resolve(workers)
     if out is not None:
@@ -63,8 +63,16 @@ def stacked(
     boundary: str,
     fillvalue: Any,
     axes: Any,
+    method: str,
 ) -> tuple[Problem, tuple[int, int], tuple[int, ...]]:
-    """Return the problem, with stacks of arrays, its axes in the result, and that one's shape."""
+    """Return the problem, with stacks of arrays, its axes in the result, and that one's shape.
+
+    Without `axes` there is one image and one kernel.
+    """
+    if axes is None:
+        correlate = name == "correlate2d"
+        problem = prepare(name, correlate, in1, in2, mode, boundary, fillvalue, method)
+        return problem, (0, 1), problem.shape
     arrays = np.asarray(in1), np.asarray(in2)
     ndim = max(a.ndim for a in arrays)
     if min(a.ndim for a in arrays) < 2:
@@ -72,7 +80,15 @@ def stacked(
     pair = _two(axes, ndim)
     images, kernels = (_axes_last(a, axes, pair) for a in arrays)
     problem = prepare(
-        name, name == "correlate2d", images, kernels, mode, boundary, fillvalue, stacked=True
+        name,
+        name == "correlate2d",
+        images,
+        kernels,
+        mode,
+        boundary,
+        fillvalue,
+        method,
+        stacked=True,
     )
     shape = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
     final = np.moveaxis(np.broadcast_to(np.empty(()), shape + problem.shape), (-2, -1), pair).shape

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 METHODS = {"auto": "fast", "direct": "direct", "fft": "fft"}
 """Methods of scipy's names, and what `_solve.solve` calls them."""
 
+METHODLESS = ("fftconvolve", "oaconvolve")
+"""Functions that have axes instead."""
+
 FOREIGN = "arrays of other libraries"
 
 NOT_FINITE = (
@@ -108,6 +111,13 @@ def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
         if array.dtype.kind not in "biufc":
             return a, b, f"dtype {array.dtype}"
     return a, b, ""
+
+
+def task_of(name: str, a: Array, b: Array, mode: str, method: str, axes: Any) -> Any:
+    """Make the arguments of one of the functions a task; return the result if it is there."""
+    if name in METHODLESS:
+        return float_task(a, b, mode, axes)
+    return convolution_task(name, a, b, mode, method)
 
 
 def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> Any:

@@ -169,11 +169,13 @@ def prepare(
     mode: str,
     boundary: str,
     fillvalue: Any,
+    method: str = "auto",
     stacked: bool = False,
 ) -> Problem:
     """Check the arguments of the function `name` and make them a problem.
 
     `stacked` allows more axes before the last two; then the problem is a stack of problems.
+    Method 'separable' is about `in2`, so that one stays the kernel.
     """
     image = np.asarray(in1)
     kernel = np.asarray(in2)
@@ -233,7 +235,8 @@ def prepare(
             image = converted(image, dtype)
         kernel = real_where_it_can(kernel, dtype)
 
-    if extent != VALID and kh * kw > h * w and edge == FILL and fill is None:
+    commutes = edge == FILL and fill is None and method != "separable"
+    if extent != VALID and kh * kw > h * w and commutes:
         # Convolution is commutative: let the smaller one be the kernel, unless an Inf or a NaN
         # in either meets the zeros around the image.
         swap = all_finite(image) and all_finite(kernel)

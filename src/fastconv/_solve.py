@@ -45,30 +45,9 @@ class Engine(Protocol):
 
 
 class Direct:
-    """The defining sum."""
+    """The defining sum, in two steps if the kernel has factors."""
 
-    def __init__(self, plan: _plan.Plan) -> None:
-        self.plan = plan
-
-    def returns(self, problem: Problem) -> bool:
-        """Nothing is ever left."""
-        return False
-
-    def run(self, problem: Problem, out: Array, workers: int) -> None:
-        """Compute the problem into `out`."""
-        if problem.dtype.kind == "c":
-            problem = _complete(problem)
-        run(problem, out, workers)
-
-
-DIRECT = Direct(_plan.Plan("direct"))
-"""It keeps nothing of a kernel, so one serves all."""
-
-
-class Separable:
-    """The defining sum, in two steps."""
-
-    def __init__(self, plan: _plan.Plan, factors: tuple[Array, Array]) -> None:
+    def __init__(self, plan: _plan.Plan, factors: tuple[Array, Array] | None = None) -> None:
         self.plan = plan
         self.factors = factors
 
@@ -78,9 +57,16 @@ class Separable:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        if problem.image.dtype.kind == "f":
-            problem = problem._replace(image=_complete(problem).image)
+        if problem.dtype.kind == "c":
+            kernel = problem.kernel
+            problem = _complete(problem)
+            if self.factors is not None:
+                problem = problem._replace(kernel=kernel)
         run(problem, out, workers, self.factors)
+
+
+DIRECT = Direct(_plan.Plan("direct"))
+"""It keeps nothing of a kernel, so one serves all."""
 
 
 class Fourier:
@@ -246,25 +232,14 @@ def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
     return _plan.decide(known, method, lanes())
 
 
-def planned(
-    problem: Problem, method: str, once: bool = True
-) -> tuple[_plan.Plan, tuple[Array, Array] | None]:
-    """Choose an engine, by a look at the data if that may pay; with the factors of a kernel."""
-    if method == "direct" or is_small(problem, method):
-        return DIRECT.plan, None
-    return choose(problem, method, once)
-
-
 def engine(problem: Problem, method: str, workers: int, once: bool = True) -> Engine:
     """Choose an engine, and make the kernel ready for it."""
     if method == "direct" or is_small(problem, method):
         return DIRECT
     plan, factors = choose(problem, method, once)
-    if plan.engine == "separable" and factors is not None:
-        return Separable(plan, factors)
     if plan.word:
         return Fourier(problem, plan, workers)
-    return Direct(plan)
+    return Direct(plan, factors)
 
 
 def check_method(method: str) -> None:

@@ -108,9 +108,9 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             self._ready = problem, _solve.engine(problem, method, threads, once=False)
 
     def _prepare(self, image: Array) -> Problem:
-        kernel, mode, boundary, fillvalue, _, correlate = self._arguments
+        kernel, mode, boundary, fillvalue, method, correlate = self._arguments
         name = "correlate2d" if correlate else "convolve2d"
-        return prepare(name, correlate, image, kernel, mode, boundary, fillvalue)
+        return prepare(name, correlate, image, kernel, mode, boundary, fillvalue, method)
 
     def __call__(
         self,

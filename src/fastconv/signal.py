@@ -148,7 +148,7 @@ def convolve2d(
         return _images.stack(
             "convolve2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
         )
-    problem = prepare("convolve2d", False, in1, in2, mode, boundary, fillvalue)
+    problem = prepare("convolve2d", False, in1, in2, mode, boundary, fillvalue, method)
     return solve(problem, method, out, workers)
 
 
@@ -220,7 +220,7 @@ def correlate2d(
         return _images.stack(
             "correlate2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
         )
-    problem = prepare("correlate2d", True, in1, in2, mode, boundary, fillvalue)
+    problem = prepare("correlate2d", True, in1, in2, mode, boundary, fillvalue, method)
     return solve(problem, method, out, workers)
 
 
