@@ -334,6 +334,25 @@ def many(calls):
 
 
 @LINUX
+@pytest.mark.parametrize(
+    ("dtype", "method"), [("d", "fft"), ("f", "auto"), ("h", "auto"), ("D", "fft")]
+)
+def test_memory_of_kernels_and_tiles_is_given_back(dtype, method):
+    rng = np.random.default_rng(1)
+    image, taps = (rng.integers(-9, 10, (n, n)).astype(dtype) for n in (512, 257))
+
+    def call(times):
+        for _ in range(times):
+            fastconv.convolve2d(image, taps, "same", method=method)
+            fastconv.plan(taps, image.shape, dtype, method=method)
+        return of_the_process()[0] * os.sysconf("SC_PAGESIZE")
+
+    before = call(3)
+    # The least that is kept of a kernel, of one in five.
+    assert call(20) - before < 4 * taps.size * 8
+
+
+@LINUX
 def test_calls_without_end_leave_nothing_behind():
     n = 10**6 if "FASTCONV_SLOW" in os.environ else 10**5
     many(n // 10)

@@ -30,6 +30,7 @@ EQUIVALENT = ROOT / "tools/equivalent.txt"
 
 SUM = ("layouts", "stack", "nonfinite", "semantics", "separable", "exact", "engines", "threads")
 TRANSFORM = ("fft", "stack", "certified", "layouts", "nonfinite", "engines", "plan", "threads")
+TRANSFORM += ("faults",)
 ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 
 # file: modules to build, tests to run, the quick ones first
@@ -43,7 +44,7 @@ FILES = {
     "_transpose.h": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_problem.py": ("", ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact")),
     "_rank_one.py": ("", ("separable",)),
-    "_error.py": ("", ("fft", "certified", "error_bound")),
+    "_error.py": ("", ("error", "fft", "certified", "error_bound")),
     "_fourier.py": ("", TRANSFORM),
     "_plan.py": ("", ("engines", "plan", "explain", "fft")),
     "_solve.py": ("", ("semantics", "nonfinite", "certified", "separable", "explain", "engines")),

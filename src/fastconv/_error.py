@@ -50,8 +50,8 @@ def growth(word: str, height: int, width: int, line: bool, folded: bool) -> floa
     # A twist is the product of two roots.
     twist = PRODUCT + (root if root == ROUNDED else 2 * root + PRODUCT)
     radices = (outer, *column, *row)
-    # The last pass of a line has no twiddles.
-    twiddles = (outer > 1) + len(column) - 1 + len(row) - 1
+    # The last pass of a line has no twiddles; radix 1 is no pass.
+    twiddles = sum(max(0, sum(r > 1 for r in passes) - 1) for passes in ((outer, *column), row))
     forward = sum(FORWARD[r] for r in radices) + twiddles * twiddle
     back = sum(BACK[r] for r in radices) + twiddles * twiddle
     turns = 3 * folded * twiddle + 3 * line * twist
