@@ -87,8 +87,8 @@ def require(condition, *words):
 # --- operands ------------------------------------------------------------------------------------
 
 _rng = np.random.default_rng(0)
-SMALL = _rng.integers(-9, 9, 1 << 17, endpoint=True)
-WIDE = _rng.integers(-(2**63), 2**63 - 1, 1 << 17, endpoint=True)
+SMALL = _rng.integers(-9, 9, 1 << 18, endpoint=True)
+WIDE = _rng.integers(-(2**63), 2**63 - 1, 1 << 18, endpoint=True)
 WIDE[_rng.random(WIDE.size) < 0.1] = -(2**63)
 
 INTEGERS = "bBhHiIlLqQ"
@@ -444,12 +444,14 @@ def judge(y, expected, dtype, allowed):
         y, exact, in_dtype = y[finite], exact[finite], in_dtype[finite]
     if np.array_equal(y, in_dtype):
         return
-    if allowed == "none" or dtype.kind in "biu":
+    word = np.dtype(np.float32) if dtype.char == "e" else dtype
+    if dtype.kind in "biu" or (
+        allowed == "none" and expected.sizes().max() < 2 / float(np.finfo(word).eps)
+    ):
         place = np.argwhere(y != in_dtype)[0]
         raise AssertionError(
             f"{y[tuple(place)]}, not {in_dtype[tuple(place)]}, at {place.tolist()}"
         )
-    word = np.dtype(np.float32) if dtype.char == "e" else dtype
     u = float(np.finfo(word).eps) / 2
     # Parts of complex outputs are sums of 2 n products; and kh + kw + 7 is at most kh kw + 8.
     terms = 2 * expected.terms + 8 * (allowed == "steps")
@@ -878,7 +880,8 @@ def check_refusal(case, error):
     """An exception must be one that is due, scipy's, or one that README.md tells of."""
     if case.theirs is not None:
         theirs = outcome(case.theirs)
-        if type(theirs) is type(error):
+        # scipy makes an Inf an integer before it looks at modes.
+        if type(theirs) in (type(error), OverflowError):
             return
     else:
         theirs = "not asked"

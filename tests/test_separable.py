@@ -325,6 +325,12 @@ def test_whole_numbers_are_exact(function, mode, boundary, dtype):
         assert same_bits(y, exact(function, x, k, mode, boundary, fill, np.int64))
 
 
+def test_a_fill_value_that_nothing_reads_makes_no_kernel_complex():
+    x, k = np.ones((1, 5)), np.ones((6, 7), "D")
+    y = fastconv.convolve2d(x, k, "valid", "fill", 1j, method="separable")
+    assert same_bits(y, np.full((6, 3), 5, "D"))
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("mode", ["full", "same"])
 def test_a_kernel_larger_than_the_image_is_still_the_one_that_is_separated(function, mode):

@@ -222,6 +222,8 @@ def prepare(
     if edge == FILL:
         if fillvalue.__class__ is not int or fillvalue:
             fill = _fill_of(fillvalue, dtype)
+            if extent == VALID:
+                fill = None  # nothing outside is read
     elif extent != VALID and 0 in (h, w) and 0 not in (kh, kw) and 0 not in shape:
         raise ValueError(f"an empty image cannot be extended with boundary {boundary!r}")
     if not plain:
