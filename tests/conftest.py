@@ -1,5 +1,7 @@
 """Settings shared by all tests, and the summary of the accuracy they saw."""
 
+from collections import Counter
+
 import hypothesis
 import pytest
 
@@ -18,6 +20,22 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("fastconv")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--every", type=int, default=1, help="one in so many cases of each test")
+
+
+def pytest_collection_modifyitems(config, items):
+    cases = Counter()
+    chosen, others = [], []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        (others if cases[name] % config.getoption("every") else chosen).append(item)
+        cases[name] += 1
+    items[:] = chosen
+    if others:
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture

@@ -41,13 +41,14 @@ fi
 # are unpacked and no more, as what packages do when they are installed would be emulated. A mirror
 # may be a snapshot whose date has passed.
 root=${FASTCONV_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/fastconv-emulate/$processor}
-if [[ ! -e $root/complete ]]; then
+if [[ ! -e $root ]]; then
     packages=python3-scipy,python3-matplotlib,python3-pytest,python3-hypothesis
+    rm -rf "$root.new"
     mmdebstrap --variant=extract --architectures="${processor/aarch64/arm64}" \
         --include="$packages,libpython3-dev,libgomp1" \
         --aptopt='Acquire::Check-Valid-Until "false"' \
-        forky "$root" "deb http://deb.debian.org/debian forky main"
-    touch "$root/complete"
+        forky "$root.new" "deb http://deb.debian.org/debian forky main"
+    mv "$root.new" "$root"
 fi
 
 # This machine's Python builds, with a cross compiler and the settings of the other Python. Headers
