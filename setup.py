@@ -74,6 +74,7 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
+    "freethreading_compatible": True,
 }
 
 # Cross builds name what they build for in _PYTHON_HOST_PLATFORM, such as linux-s390x.

@@ -7,6 +7,7 @@ import sys
 
 import matplotlib.image
 import numpy as np
+import PIL.Image
 import pytest
 
 import fastconv
@@ -81,11 +82,22 @@ def test_images_of_every_kind_are_read(kind, tmp_path):
     shapes = {"grey": (12, 9), "colour": (12, 9, 3), "transparent": (12, 9, 4), "wide": (5, 80)}
     pixels = rng.integers(0, 256, shapes[kind]).astype(np.uint8)
     path = tmp_path / "image.png"
-    matplotlib.image.imsave(path, pixels, cmap="gray", vmin=0, vmax=255)
+    PIL.Image.fromarray(pixels).save(path)
     image = _demo.load(path)
     assert image.dtype == np.float64
     assert image.shape == pixels.shape[:2]
     assert 0 <= image.min() <= image.max() <= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_filters_run_until_there_are_enough_runs_and_seconds(monkeypatch):
+    image, filter_ = np.ones((4, 4)), _demo.FILTERS[0]
+    seen = []
+    for names, runs in (({"MIN_RUNS": 3}, 3), ({"MIN_RUNS": 9, "MAX_RUNS": 5}, 5)):
+        for name, value in names.items():
+            monkeypatch.setattr(_demo, name, value)
+        assert _demo.measure(image, filter_, 1, seen.append).runs == runs
+    assert seen == [0, 1, 2, 0, 1, 2, 3, 4]
 
 
 def test_a_terminal_sees_one_line_that_moves(capsys, monkeypatch):

@@ -9,7 +9,7 @@ from bounds import Tiles, exact_sums, problem_of
 from cases import CALLS
 
 import fastconv
-from fastconv import _solve
+from fastconv import _error_bound, _solve
 
 
 def numbers(rng, shape, char):
@@ -46,6 +46,28 @@ def test_the_bound_of_a_sum_is_the_promised_one(function, mode, boundary, pair):
         # As the size of a complex number counts the sum of those of its parts.
         total = sum(sum_bounds(function, x, k, mode, boundary, fill))
         assert (bound <= 2 * total * (1 + 1e-5) + 1e-30).all()
+
+
+@pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
+def test_what_a_problem_reads_is_the_extended_image(function, mode, boundary):
+    rng = np.random.default_rng(7)
+    shapes = (
+        ((6, 7), (2, 3)),
+        ((2, 3), (6, 7)),
+        ((1, 9), (1, 4)),
+        ((3, 2), (9, 11)),
+        ((3, 2), (3, 2)),
+    )
+    for shape, taps in shapes:
+        for fill in (0, 2, 1 + 3j) if boundary == "fill" else (0,):
+            x = rng.integers(-9, 10, shape).astype("D" if fill == 1 + 3j else "d")
+            k = rng.integers(-9, 10, taps).astype("d")
+            problem = problem_of(function, x, k, mode, boundary, fill)
+            kernel = problem.kernel[::-1, ::-1] if problem.rotate else problem.kernel
+            (m_y, m_x), (kh, kw) = problem.shape, kernel.shape
+            read = _error_bound._extended(problem)[: m_y + kh - 1, : m_x + kw - 1]
+            expected = getattr(fastconv, function)(x, k, mode, boundary, fill)
+            assert (fastconv.correlate2d(read, kernel, "valid") == expected).all()
 
 
 @pytest.mark.parametrize("pair", ["ff", "dd", "FF", "DD", "fF"])
@@ -227,6 +249,12 @@ def test_what_the_function_refuses_is_refused():
             fastconv.error_bound(**arguments)
     with pytest.raises(ValueError, match="no bound for dtype object"):
         fastconv.error_bound(x.astype(object), k, function="convolve")
+
+
+def test_a_product_of_two_numbers_has_a_bound_too():
+    for function in ("convolve", "fftconvolve"):
+        assert fastconv.error_bound(3, 4, function=function).tolist() == 0
+        assert 0 < fastconv.error_bound(3.0, 4.0, function=function) < 1e-14
 
 
 # --- hostile inputs ------------------------------------------------------------------------------

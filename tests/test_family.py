@@ -7,6 +7,7 @@ What is computed is small, and right in both; test_nd.py and test_scipy_is_wrong
 import inspect
 import subprocess
 import sys
+import timeit
 from fractions import Fraction
 
 import numpy as np
@@ -349,6 +350,12 @@ def test_arrays_of_other_libraries_go_to_scipy_if_it_is_to_tell_them_apart(
     assert dict(fallbacks) == {(function, "arrays of other libraries"): 1}
 
 
+def test_which_method_is_faster_for_arrays_of_other_libraries_is_for_scipy_to_say(monkeypatch):
+    monkeypatch.setitem(_fallback.ORIGINALS, "choose_conv_method", lambda *rest: "scipy's answer")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    assert fastconv.choose_conv_method(Foreign(), [1.0]) == "scipy's answer"
+
+
 WITHOUT_SCIPY = """
 import sys
 sys.modules["scipy"] = None  # importing it is an error
@@ -507,6 +514,23 @@ def test_both_methods_are_measured():
     assert method == min(times, key=times.get)
     with pytest.raises(ValueError, match="valid"):
         fastconv.choose_conv_method(np.ones((2, 9)), np.ones((9, 2)), "valid", measure=True)
+
+
+def test_a_call_of_more_than_a_second_is_measured_once(monkeypatch):
+    calls = []
+
+    class Timer:
+        def __init__(self, call):
+            pass
+
+        def timeit(self, number):
+            calls.append(number)
+            return 3.0
+
+    monkeypatch.setattr(timeit, "Timer", Timer)
+    _, times = fastconv.choose_conv_method([1.0], [1.0], measure=True)
+    assert times == {"direct": 3.0, "fft": 3.0}
+    assert calls == [1, 1]
 
 
 # --- correlation_lags and sepfir2d ---------------------------------------------------------------

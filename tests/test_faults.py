@@ -65,6 +65,16 @@ def test_images_that_nothing_has_room_for_are_refused_at_once(shape, dtype):
     assert "x" in str(fastconv.explain(image, kernel))
 
 
+@pytest.mark.parametrize(
+    ("length", "words"), [(2**50, "such a length"), (2**49, "bytes of scratch")]
+)
+def test_kernels_that_there_is_no_scratch_memory_for_are_refused(length, words):
+    line = repeated((1, length), "b")
+    for each in (line, line.T):
+        with pytest.raises(MemoryError, match=words):
+            fastconv.convolve2d(each, each, "valid")
+
+
 @pytest.mark.parametrize("dtype", "bdD")
 @pytest.mark.parametrize("shape", [(2**58,), (2**20, 2**20, 2**18), (2**14,) * 4], ids=repr)
 def test_other_dimensions_that_nothing_has_room_for_are_refused_at_once(shape, dtype):

@@ -20,13 +20,13 @@ def test_any_allocation_of_an_engine_or_of_numpy_may_fail(tmp_path):
     library = str(tmp_path / "no_memory.so")
     source = str(TESTS / "no_memory.c")
     subprocess.run([*compiler, "-O1", "-fPIC", "-shared", "-o", library, source], check=True)
-    output = printed(TESTS / "no_memory.py", "malloc", LD_PRELOAD=library)
+    output = printed(TESTS / "no_memory.py", "malloc", timeout=900, LD_PRELOAD=library)
     assert int(output.split()[-1]) > 500
 
 
 def test_any_allocation_of_the_interpreter_may_fail():
     pytest.importorskip("_testcapi", reason="this interpreter comes without its own tests")
-    output = printed(TESTS / "no_memory.py", "python")
+    output = printed(TESTS / "no_memory.py", "python", timeout=900)
     assert int(output.split()[-1]) > 5000
 
 

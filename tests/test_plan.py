@@ -113,6 +113,17 @@ def test_engines_as_one_would_expect_them():
     assert chosen(image, spoilt, method="fft") == "direct"
 
 
+def test_one_tap_is_not_transformed_to_prove_it_a_product():
+    told = fastconv.explain(np.ones((1500, 1500), "f"), np.ones((1, 1), "f"))
+    assert told.engine == "direct"
+    assert ("certified", "there is one tap") in told.others
+
+
+def test_what_lies_around_no_pixels_at_all_is_transformed_too():
+    y = fastconv.convolve2d(np.ones((0, 5), "i"), np.ones((3, 3), "i"), fillvalue=2, method="fft")
+    assert same_bits(y, np.full((2, 7), 18, "i"))
+
+
 def test_a_small_problem_is_not_looked_at():
     kernel = np.ones((21, 21))
     rows = (_solve.SMALL - 1) // (21 * 21 * 100)

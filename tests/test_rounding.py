@@ -135,3 +135,29 @@ def test_threads_and_tables_that_were_made_in_another_environment_serve_as_well(
 def test_an_import_leaves_subnormal_numbers_alone():
     script = "import fastconv, numpy as np; assert (np.full(9, 5e-324) * 1.0).all()"
     printed("-c", script)
+
+
+INTERRUPTED = """
+import signal
+import numpy as np
+from test_rounding import Environment
+import fastconv
+
+image = np.broadcast_to(np.ones(8192), (8192, 8192))
+kernel = np.random.default_rng(1).random((4000, 4000))
+
+for k in range(12):
+    with Environment(KIND):
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.05 + 0.05 * k)
+        try:
+            fastconv.convolve2d(image, kernel, "valid", method="fft", workers=1)
+        except KeyboardInterrupt:
+            print("interrupted")
+"""
+
+
+@ODD
+def test_a_call_that_is_interrupted_leaves_the_environment_alone(kind):
+    script = INTERRUPTED.replace("KIND", repr(kind))
+    assert printed("-c", script, cwd=Path(__file__).parent).split().count("interrupted") > 5

@@ -87,9 +87,21 @@ def test_out_is_filled_whatever_it_overlaps(function):
     out = np.zeros((4, 6, 10))[..., ::2]
     assert getattr(fastconv, function)(images, kernel, "same", axes=(1, 2), out=out) is out
     np.testing.assert_array_equal(out, y)
+    kernels = rng.standard_normal((4, 3, 3))
+    y = getattr(fastconv, function)(images, kernels, "same", axes=(1, 2))
+    assert getattr(fastconv, function)(images, kernels, "same", axes=(1, 2), out=out) is out
+    np.testing.assert_array_equal(out, y)
+    y = getattr(fastconv, function)(images, kernel, "same", axes=(1, 2))
     shifted = images[::-1]
     getattr(fastconv, function)(images, kernel, "same", axes=(1, 2), out=shifted)
     np.testing.assert_array_equal(shifted, y)
+
+
+@BOTH
+def test_a_stack_of_kernels_without_taps_gives_zeros(function):
+    images = np.ones((2, 5, 5))
+    y = getattr(fastconv, function)(images, np.ones((2, 0, 3)), "same", axes=(1, 2))
+    assert same_bits(y, np.zeros((2, 5, 5)))
 
 
 @BOTH

@@ -448,11 +448,12 @@ cdef inline bint is_left(const Job* job, Py_ssize_t row) noexcept nogil:
 cdef void spread(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
     """First pass along y: the rows y, y + m, y + 2 m, ... of the input."""
     cdef const Grid* grid = &job.grid
-    cdef environment before = usual_environment()
+    cdef environment before
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
     if is_left(job, y):
         return
+    before = usual_environment()
     for p in range(PARTS):
         for q in range(r):
             src[p * r + q] = input_row(
@@ -1045,11 +1046,12 @@ cdef void spread_kernel(
     const Job* job, real* tile, Py_ssize_t y, real* buffer,
 ) noexcept nogil:
     cdef const Grid* grid = &job.grid
-    cdef environment before = usual_environment()
+    cdef environment before
     cdef source_row[PARTS * MAX_RADIX] src
     cdef int p, q, r = grid.radix
     if is_left(job, y):
         return
+    before = usual_environment()
     for p in range(PARTS):
         for q in range(r):
             kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
@@ -1103,13 +1105,11 @@ cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept
 
 
 cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexcept nogil:
-    """How many tiles of so many points an axis takes; 0 if the kernel is longer.
+    """How many tiles of so many points an axis takes; the kernel is no longer.
 
     A tile that wraps around is right where what it wraps onto is zero on both sides.
     """
     cdef Py_ssize_t slack = min(n_before(a), n_after(a)) if zeros else 0
-    if points < a.k:
-        return 0
     if a.m + a.k - 1 - slack <= points:
         return 1
     return (a.m + points - a.k) // (points - a.k + 1)
@@ -1153,8 +1153,6 @@ cdef solve(
     else:
         job.n_ty = tiles_along(&job.y, height, zeros)
         job.n_tx = tiles_along(&job.x, grid.row.n, zeros)
-    if job.n_ty == 0 or job.n_tx == 0:
-        raise ValueError("the kernel is larger than a tile")
     job.n_tiles = n_images * job.n_ty * job.n_tx
     n_threads = <int>min(
         <double>workers, 1 + <double>grid.n * grid.row.n * job.n_tiles / (2 * SMALL_TILE),
@@ -1163,8 +1161,6 @@ cdef solve(
     together = n_threads > 1 and (
         job.n_tiles < n_threads or (job.n_tiles < 4 * n_threads and job.n_tiles % n_threads != 0)
     )
-    if not together:
-        n_threads = <int>min(<Py_ssize_t>n_threads, job.n_tiles)
     n_works = 1 if together else n_threads
 
     status = bytearray(job.n_tiles)

@@ -383,14 +383,13 @@ def _convolved(a: Array, b: Array, dtype: np.dtype[Any]) -> Array:
 def _space(job: Job, dtype: np.dtype[Any], method: str, workers: int) -> Array:
     """More dimensions, or axes along which nothing is convolved, are many problems."""
     result = np.empty(job.shape, dtype)
-    if result.size:
-        small = collapse(job)
-        flat = result.reshape(small.shape)
-        way = way_of(small, dtype, method)
-        if way.slices is not None:
-            by_slices(way.slices, method, flat, workers)
-        else:
-            _fftn.convolve(small, dtype, flat, workers)
+    small = collapse(job)
+    flat = result.reshape(small.shape)
+    way = way_of(small, dtype, method)
+    if way.slices is not None:
+        by_slices(way.slices, method, flat, workers)
+    else:
+        _fftn.convolve(small, dtype, flat, workers)
     return result
 
 
