@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import sys
+import sysconfig
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ import fastconv
 
 SLOW = pytest.mark.skipif("FASTCONV_SLOW" not in os.environ, reason="FASTCONV_SLOW is not set")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 METHODS = ("auto", "direct", "separable", "fft")
 OTHERS = ("convolve", "correlate", "fftconvolve", "oaconvolve")
 
@@ -291,7 +293,11 @@ print(len(done))
         ("-I", {}),
         ("-bb", {}),
         ("", {"PYTHONMALLOC": "debug"}),
-        ("", {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"}),
+        pytest.param(
+            "",
+            {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "165", "MALLOC_CHECK_": "3"},
+            marks=pytest.mark.skipif(FREE_THREADED, reason="it has its own memory only"),
+        ),
     ],
     ids=str,
 )

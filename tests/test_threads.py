@@ -4,6 +4,7 @@ Threads: any number gives the same bits, the defaults are scipy.fft's, and the G
 
 import contextvars
 import os
+import sysconfig
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -201,7 +202,7 @@ def runs_during_a_call(dtype):
 @pytest.mark.parametrize("dtype", "BLfdD")
 def test_the_gil_is_released(dtype):
     # Were it held, none of the attempts could succeed; on a busy machine one of them may fail.
-    assert any(runs_during_a_call(dtype) for _ in range(10))
+    assert any(runs_during_a_call(dtype) for _ in range(100))
 
 
 FORK = """
@@ -228,3 +229,20 @@ assert same(0)
 def test_a_child_process_forked_after_use_computes_too():
     # GCC's OpenMP runtime waits for threads that a child does not have.
     printed("-c", FORK)
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this interpreter has a lock anyway"
+)
+def test_no_module_brings_the_global_lock_back():
+    script = """
+import sys
+import numpy as np
+from fastconv import _dispatch
+for word in ("f32", "f64"):
+    _dispatch.engine_for("fft", word)
+for char in _dispatch.SUPPORTED:
+    _dispatch.engine_for("direct", _dispatch.word_of(np.dtype(char)))
+print(sys._is_gil_enabled())
+"""
+    assert printed("-W", "error", "-c", script) == "False\n"
