@@ -48,7 +48,9 @@ def test_the_signature_is_scipys_with_keywords_added(function):
     for mine, its in zip(ours, theirs, strict=False):
         assert (mine.name, mine.kind, mine.default) == (its.name, its.kind, its.default)
     added = ours[len(theirs) :]
-    expected = [] if function in ("choose_conv_method", "correlation_lags") else ["out", "workers"]
+    expected = ["out", "workers", "progress"]
+    if function in ("choose_conv_method", "correlation_lags"):
+        expected = []
     assert [parameter.name for parameter in added] == expected
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in added)
 

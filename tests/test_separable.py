@@ -415,6 +415,20 @@ def test_a_row_whose_sum_leaves_the_range_under_a_small_tap_does_not_spoil_the_r
     assert same_bits(y, expected)
 
 
+@pytest.mark.parametrize("dtype", "fd")
+@pytest.mark.parametrize("mode", ["valid", "same"])
+def test_such_a_sum_is_seen_in_any_column(dtype, mode):
+    largest = np.finfo(dtype).max
+    k = outer(np.array([2.0**-20, 1, 2.0**-20], dtype), np.array([1, 1, 0], dtype))
+    for width in range(40, 60):
+        for column in range(width - 1):
+            image = np.zeros((8, width), dtype)
+            image[4, column : column + 2] = largest
+            y = fastconv.correlate2d(image, k, mode, method="separable")
+            assert same_bits(y, fastconv.correlate2d(image, k, mode, method="direct"))
+            assert np.isfinite(y[-2]).all()
+
+
 @pytest.mark.parametrize("dtype", "bhlfd")
 def test_no_warning_is_given_and_no_error_mode_of_numpy_obeyed(dtype):
     """Looking for factors divides, overflows and underflows in silence."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastconv import _choose, _images, _nd
+from fastconv import _blocks, _choose, _images, _nd
 from fastconv._problem import prepare
 from fastconv._solve import solve
 
@@ -38,8 +38,9 @@ def convolve2d(
     *,
     axes: tuple[int, int] | None = None,
     method: str = "auto",
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Array:
     """
     Convolve two 2-dimensional arrays.
@@ -87,12 +88,17 @@ def convolve2d(
         ``fft``
             Fourier transforms of one tile after the other, with an accuracy of their own; see the
             notes. Tiles with an Inf or a NaN are summed.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         Array of the shape and dtype of the result, in any layout, to write it to. It may overlap
-        the inputs.
+        the inputs. A `numpy.memmap`, or whatever else has ``shape``, ``dtype`` and ``__setitem__``,
+        such as an array of h5py or zarr, is written block by block, and `in1` is read so; neither
+        need fit into memory.
     workers : int, optional
         Number of threads; -1 uses all processors. Default is `get_workers()`. The result is the
         same to the bit for any number.
+    progress : bool or callable, optional
+        Compute the result block by block, and tell after each: True draws a bar, by tqdm if that is
+        installed; a function is called with the number of blocks that are done and of all.
 
     Returns
     -------
@@ -132,6 +138,10 @@ def convolve2d(
     2-norms of the tile and of the kernel, for tiles of N points, apart from underflow; integers
     are exact all the same. `explain` tells the bound of a call.
 
+    An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
+    blocks or chunks, integers and sums are the same to the bit; what transforms compute is within
+    its bound. Where a block cannot be computed, those before it are written.
+
     Examples
     --------
     >>> import fastconv
@@ -144,6 +154,16 @@ def convolve2d(
     >>> fastconv.convolve2d(image, np.ones((5, 5)), mode="same", axes=(0, 1)).shape
     (480, 640, 3)
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {
+            "mode": mode,
+            "boundary": boundary,
+            "fillvalue": fillvalue,
+            "axes": axes,
+            "method": method,
+        }
+        result: Array = _blocks.call(convolve2d, in1, in2, arguments, out, workers, progress)
+        return result
     if axes is not None:
         return _images.stack(
             "convolve2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
@@ -161,8 +181,9 @@ def correlate2d(
     *,
     axes: tuple[int, int] | None = None,
     method: str = "auto",
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Array:
     """
     Cross-correlate two 2-dimensional arrays.
@@ -189,9 +210,11 @@ def correlate2d(
         As in `convolve2d`.
     method : {'auto', 'direct', 'separable', 'fft'}, optional
         As in `convolve2d`.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         As in `convolve2d`.
     workers : int, optional
+        As in `convolve2d`.
+    progress : bool or callable, optional
         As in `convolve2d`.
 
     Returns
@@ -216,6 +239,16 @@ def correlate2d(
     >>> fastconv.correlate2d([[1, 2, 3]], [[1, 1j]], mode="valid")
     array([[1.-2.j, 2.-3.j]])
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {
+            "mode": mode,
+            "boundary": boundary,
+            "fillvalue": fillvalue,
+            "axes": axes,
+            "method": method,
+        }
+        result: Array = _blocks.call(correlate2d, in1, in2, arguments, out, workers, progress)
+        return result
     if axes is not None:
         return _images.stack(
             "correlate2d", in1, in2, mode, boundary, fillvalue, axes, method, out, workers
@@ -230,8 +263,9 @@ def convolve(
     mode: str = "full",
     method: str = "auto",
     *,
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Any:
     """
     Convolve two arrays with as many dimensions.
@@ -258,11 +292,16 @@ def convolve(
     method : {'auto', 'direct', 'fft'}, optional
         'direct' is the defining sum, 'fft' goes through a Fourier transform, and 'auto', the
         default, is whatever is predicted to be fastest.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         Array of the shape and dtype of the result, in any layout, to write it to. It may overlap
-        the inputs.
+        the inputs. A `numpy.memmap`, or whatever else has ``shape``, ``dtype`` and ``__setitem__``,
+        such as an array of h5py or zarr, is written block by block, and `in1` is read so; neither
+        need fit into memory.
     workers : int, optional
         Number of threads; -1 uses all processors. Default is `get_workers()`.
+    progress : bool or callable, optional
+        Compute the result block by block, and tell after each: True draws a bar, by tqdm if that is
+        installed; a function is called with the number of blocks that are done and of all.
 
     Returns
     -------
@@ -309,6 +348,10 @@ def convolve(
     In one dimension nothing is multiplied with what lies outside the inputs. In more, as in
     scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
 
+    An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
+    blocks or chunks, integers and sums are the same to the bit; what transforms compute is within
+    its bound. Where a block cannot be computed, those before it are written.
+
     Examples
     --------
     >>> import fastconv
@@ -317,6 +360,9 @@ def convolve(
     >>> fastconv.convolve([1, 2, 3], [1, 10], mode="valid")
     array([12, 23])
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {"mode": mode, "method": method}
+        return _blocks.call(convolve, in1, in2, arguments, out, workers, progress)
     return _nd.convolve("convolve", in1, in2, mode, method, out, workers)
 
 
@@ -326,8 +372,9 @@ def correlate(
     mode: str = "full",
     method: str = "auto",
     *,
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Any:
     """
     Cross-correlate two arrays with as many dimensions.
@@ -347,9 +394,11 @@ def correlate(
         this is one less than in `correlate2d`, as in scipy.
     method : {'auto', 'direct', 'fft'}, optional
         As in `convolve`.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         As in `convolve`.
     workers : int, optional
+        As in `convolve`.
+    progress : bool or callable, optional
         As in `convolve`.
 
     Returns
@@ -381,6 +430,9 @@ def correlate(
     >>> fastconv.correlate([1, 2, 3], [1, 1j], mode="valid")
     array([1.-2.j, 2.-3.j])
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {"mode": mode, "method": method}
+        return _blocks.call(correlate, in1, in2, arguments, out, workers, progress)
     return _nd.convolve("correlate", in1, in2, mode, method, out, workers)
 
 
@@ -390,8 +442,9 @@ def fftconvolve(
     mode: str = "full",
     axes: Any = None,
     *,
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Any:
     """
     Convolve two arrays along some axes, in floating point.
@@ -409,9 +462,11 @@ def fftconvolve(
         broadcasting gives, but that of `in1` in mode 'same'.
     axes : int or sequence of ints, optional
         Axes to convolve along; along the others, the inputs are broadcast. Default: all.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         As in `convolve`.
     workers : int, optional
+        As in `convolve`.
+    progress : bool or callable, optional
         As in `convolve`.
 
     Returns
@@ -451,6 +506,9 @@ def fftconvolve(
     array([[ 1., 12., 23., 30.],
            [ 0.,  1., 10.,  0.]])
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {"mode": mode, "axes": axes}
+        return _blocks.call(fftconvolve, in1, in2, arguments, out, workers, progress)
     return _nd.fftconvolve("fftconvolve", in1, in2, mode, axes, out, workers)
 
 
@@ -460,8 +518,9 @@ def oaconvolve(
     mode: str = "full",
     axes: Any = None,
     *,
-    out: Array | None = None,
+    out: Any = None,
     workers: SupportsIndex | None = None,
+    progress: Any = None,
 ) -> Any:
     """
     Convolve two arrays along some axes, in floating point.
@@ -477,9 +536,11 @@ def oaconvolve(
         As in `fftconvolve`.
     axes : int or sequence of ints, optional
         As in `fftconvolve`.
-    out : ndarray, optional
+    out : ndarray or array in a file, optional
         As in `convolve`.
     workers : int, optional
+        As in `convolve`.
+    progress : bool or callable, optional
         As in `convolve`.
 
     Returns
@@ -502,6 +563,9 @@ def oaconvolve(
     >>> fastconv.oaconvolve([1, 2, 3], [1, 10], mode="same")
     array([ 1., 12., 23.])
     """
+    if _blocks.is_needed(in1, in2, out, progress):
+        arguments = {"mode": mode, "axes": axes}
+        return _blocks.call(oaconvolve, in1, in2, arguments, out, workers, progress)
     return _nd.fftconvolve("oaconvolve", in1, in2, mode, axes, out, workers)
 
 

@@ -1,0 +1,83 @@
+"""Results that dask computes, chunk by chunk."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.array.overlap import overlap
+
+from fastconv._blocks import blocks_of, is_lazy
+from fastconv._workers import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def lazily(
+    function: Callable[..., Any], in1: Any, in2: Any, arguments: dict[str, Any], workers: Any
+) -> Any:
+    """Return an array of dask that will hold the result. A task has one thread, unless asked."""
+    in1, in2 = (x if is_lazy(x) else np.asarray(x) for x in (in1, in2))
+    for x in (in1, in2):
+        if any(n != n for n in x.shape):
+            raise ValueError("the shape of an array is not known: call its compute_chunk_sizes()")
+    shape, dtype, whole, cut = blocks_of(function, in1, in2, arguments)
+    threads = 1 if workers is None else resolve(workers)
+    # One key of the graph, whatever the number of chunks.
+    kernel = _delayed(in2)
+    if cut is not None and any(m - 1 > n for m, n in zip(cut.taps, in1.shape, strict=True)):
+        cut = None
+    if cut is None:
+        result = dask.delayed(whole, pure=True)(_delayed(in1), kernel, workers=threads)
+        return da.from_delayed(result, shape, dtype)
+    image = in1 if is_lazy(in1) else da.from_array(in1)
+    after = [
+        m + n - 1 - length - before
+        for n, m, length, before in zip(shape, cut.taps, in1.shape, cut.before, strict=True)
+    ]
+    widths = [(max(b, 0), max(a, 0)) for b, a in zip(cut.before, after, strict=True)]
+    if any(map(any, widths)):
+        if cut.fill is not None:
+            image = image.astype(np.result_type(image.dtype, dtype))
+        pad = {"constant_values": 0 if cut.fill is None else cut.fill.item()}
+        mode = ("constant", "wrap", "symmetric")[cut.boundary]
+        extended = da.pad(image, widths, mode, **(pad if mode == "constant" else {}))
+    else:
+        extended = image
+    chunks = [
+        _chunks(sizes, n, m - 1) for sizes, n, m in zip(image.chunks, shape, cut.taps, strict=True)
+    ]
+    # A chunk takes its halo from the one that follows; the last has its own.
+    own = tuple((*sizes[:-1], sizes[-1] + m - 1) for sizes, m in zip(chunks, cut.taps, strict=True))
+    depth = {i: (0, m - 1) for i, m in enumerate(cut.taps)}
+    extended = overlap(extended.rechunk(own), depth, boundary="none", allow_rechunk=False)
+    return extended.map_blocks(
+        cut.solve,
+        kernel,
+        workers=threads,
+        chunks=tuple(chunks),
+        dtype=dtype,
+        meta=np.empty((0,) * len(shape), dtype),
+        name=f"{function.__name__}-{dask.base.tokenize(extended, kernel, arguments, threads)}",
+    )
+
+
+def _delayed(x: Any) -> Any:
+    if is_lazy(x):
+        (block,) = x.rechunk(-1).to_delayed().ravel()
+        return block
+    return dask.delayed(x, pure=True)
+
+
+def _chunks(sizes: tuple[int, ...], length: int, halo: int) -> tuple[int, ...]:
+    """Chunks of a result of that length, like those of the input, but none shorter than a halo."""
+    least = max(halo, 1)
+    seams = [0]
+    for end in np.cumsum(sizes).tolist():
+        if end - seams[-1] >= least and length - end >= least:
+            seams.append(end)
+    return tuple(end - start for start, end in pairwise([*seams, length]))

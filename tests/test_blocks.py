@@ -1,0 +1,276 @@
+"""Results in blocks: arrays in files, anything that is read and written in parts, progress."""
+
+import itertools
+import sys
+import types
+
+import numpy as np
+import pytest
+from cases import CALLS, same_bits
+
+import fastconv
+from fastconv import _blocks
+
+OTHERS = ("convolve", "correlate", "fftconvolve", "oaconvolve")
+SHAPES = [
+    ((20, 17), (3, 4)),
+    ((20, 17), (6, 5)),
+    ((9, 9), (1, 4)),
+    ((12, 12), (7, 7)),
+    ((5, 6), (5, 6)),
+    ((5, 6), (7, 3)),
+    ((1, 1), (1, 1)),
+]
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(_blocks, "BLOCK", 30)
+    monkeypatch.setattr(_blocks, "HALOS", 1)
+
+
+class Stored:
+    """What stores of arrays have in common; counts the elements it is asked for at a time."""
+
+    def __init__(self, array, **more):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.most = 0
+        self.__dict__.update(more)
+
+    def __getitem__(self, place):
+        assert all(0 <= s.start < s.stop <= n for s, n in zip(place, self.shape, strict=True))
+        part = self.array[place]
+        self.most = max(self.most, part.size)
+        return part
+
+    def __setitem__(self, place, values):
+        if place is not Ellipsis:
+            assert [s.stop - s.start for s in place] == list(values.shape)
+        self.array[place] = values
+
+
+def numbers(rng, shape, char="d"):
+    x = rng.integers(-9, 10, shape)
+    if np.dtype(char).kind == "c":
+        x = x + 1j * rng.integers(-9, 10, shape)
+    return x.astype(char)
+
+
+def fits(mode, shape, taps):
+    if mode != "valid":
+        return True
+    larger = [n >= m for n, m in zip(shape, taps, strict=True)]
+    return all(larger) or not any(n > m for n, m in zip(shape, taps, strict=True))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("chars", ["dd", "hB", "fD", "Dd"])
+@pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
+def test_blocks_make_up_the_result_to_the_bit(function, mode, boundary, chars):
+    rng = np.random.default_rng(1)
+    call = getattr(fastconv, function)
+    for (shape, taps), fill in itertools.product(SHAPES, (0, 3)):
+        if not fits(mode, shape, taps):
+            continue
+        x, k = numbers(rng, shape, chars[0]), numbers(rng, taps, chars[1])
+        expected = call(x, k, mode, boundary, fill)
+        out = Stored(np.zeros_like(expected))
+        assert call(Stored(x), k, mode, boundary, fill, out=out) is out
+        assert same_bits(out.array, expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("function", OTHERS)
+@pytest.mark.parametrize(
+    ("shape", "taps"),
+    [((90,), (7,)), ((20, 17), (6, 5)), ((6, 7, 8), (2, 1, 3)), ((5, 1, 9), (5, 1, 2))],
+    ids=str,
+)
+def test_blocks_in_any_dimension(function, mode, shape, taps):
+    rng = np.random.default_rng(2)
+    call = getattr(fastconv, function)
+    x, k = numbers(rng, shape, "l"), numbers(rng, taps, "l")
+    expected = call(x, k, mode)
+    out = Stored(np.zeros_like(expected))
+    call(Stored(x), k, mode, out=out)
+    if function in ("convolve", "correlate"):
+        assert same_bits(out.array, expected)
+    np.testing.assert_allclose(out.array, expected, atol=1e-9)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("axes", [(0, 1), (1, 2), (2, 0), (-1, 1)])
+def test_stacks_are_cut_too(axes):
+    rng = np.random.default_rng(3)
+    x, k = numbers(rng, (6, 7, 5)), numbers(rng, (2, 3))
+    one = [1, 1, 1]
+    for axis, m in zip(axes, (2, 3), strict=True):
+        one[axis] = m
+    several = numbers(rng, [x.shape[i] if n == 1 else n for i, n in enumerate(one)])
+    for kernel in (k, numbers(rng, one), several):
+        expected = fastconv.correlate2d(x, kernel, "same", "wrap", axes=axes)
+        out = Stored(np.zeros_like(expected))
+        fastconv.correlate2d(Stored(x), kernel, "same", "wrap", axes=axes, out=out)
+        assert same_bits(out.array, expected)
+    expected = fastconv.convolve2d(k, x[:, :2, :3], axes=axes)
+    out = Stored(np.zeros_like(expected))
+    fastconv.convolve2d(Stored(k), x[:, :2, :3], axes=axes, out=out)
+    assert same_bits(out.array, expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_axes_along_which_nothing_is_summed():
+    rng = np.random.default_rng(4)
+    x = numbers(rng, (4, 30))
+    for kernel in (numbers(rng, (1, 5)), numbers(rng, (4, 5))):
+        expected = fastconv.fftconvolve(x, kernel, "same", axes=1)
+        out = Stored(np.zeros_like(expected))
+        fastconv.fftconvolve(Stored(x), kernel, "same", axes=1, out=out)
+        np.testing.assert_allclose(out.array, expected, atol=1e-11)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_what_is_not_finite_reaches_the_same_outputs(spoilt):
+    rng = np.random.default_rng(5)
+    for shape, taps in (((60,), (5,)), ((12, 9), (3, 3))):
+        for which in (0, 1):
+            pair = [numbers(rng, shape), numbers(rng, taps)]
+            pair[which].flat[2] = spoilt
+            x, k = pair
+            expected = fastconv.convolve(x, k, method="direct")
+            out = Stored(np.zeros_like(expected))
+            fastconv.convolve(Stored(x), k, method="direct", out=out)
+            np.testing.assert_array_equal(out.array, expected)
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_no_more_is_read_at_a_time_than_a_block_and_its_halo(monkeypatch):
+    monkeypatch.setattr(_blocks, "BLOCK", 1 << 12)
+    x, k = np.ones((600, 500)), np.ones((9, 9))
+    image, out = Stored(x), Stored(np.zeros((600, 500)))
+    fastconv.convolve2d(image, k, "same", "symm", out=out)
+    assert (out.array == 81).all()
+    assert image.most < 2 * (1 << 12)
+
+
+def test_blocks_are_of_whole_chunks_of_what_is_written(monkeypatch):
+    monkeypatch.setattr(_blocks, "BLOCK", 1 << 10)
+    written = []
+
+    class Chunked(Stored):
+        def __setitem__(self, place, values):
+            written.append(place)
+            super().__setitem__(place, values)
+
+    out = Chunked(np.zeros((100, 90)), chunks=(30, 20))
+    fastconv.convolve2d(np.ones((100, 90)), np.ones((3, 3)), "same", out=out)
+    assert len(written) > 4
+    for place in written:
+        for part, chunk, n in zip(place, (30, 20), out.shape, strict=True):
+            assert part.start % chunk == 0
+            assert part.stop % chunk == 0 or part.stop == n
+
+
+def test_files_are_read_and_written(tmp_path):
+    rng = np.random.default_rng(6)
+    x, k = numbers(rng, (300, 200), "B"), numbers(rng, (5, 5), "f")
+    source = np.memmap(tmp_path / "in", "B", "w+", shape=x.shape)
+    source[...] = x
+    target = np.memmap(tmp_path / "out", "f", "w+", shape=x.shape)
+    assert fastconv.convolve2d(source, k, "same", out=target) is target
+    target.flush()
+    written = np.memmap(tmp_path / "out", "f", "r", shape=x.shape)
+    assert same_bits(np.array(written), fastconv.convolve2d(x, k, "same"))
+    # Over the input itself.
+    both = np.memmap(tmp_path / "both", "d", "w+", shape=x.shape)
+    both[...] = x
+    fastconv.convolve2d(both, k.astype("d"), "same", out=both)
+    assert same_bits(np.array(both), fastconv.convolve2d(x.astype("d"), k.astype("d"), "same"))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_zarr_arrays_are_read_and_written(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    x, k = np.arange(600.0).reshape(30, 20), np.ones((3, 4))
+    source = zarr.create_array(tmp_path / "in", shape=x.shape, chunks=(7, 6), dtype="d")
+    source[...] = x
+    target = zarr.create_array(tmp_path / "out", shape=x.shape, chunks=(8, 5), dtype="d")
+    fastconv.convolve2d(source, k, "same", "wrap", out=target)
+    assert same_bits(target[...], fastconv.convolve2d(x, k, "same", "wrap"))
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def test_outs_that_the_result_does_not_fit_are_refused_before_anything_is_read():
+    image, k = Stored(np.ones((9, 9))), np.ones((3, 3))
+    for out, error, words in (
+        (Stored(np.zeros((8, 9))), ValueError, "out has shape"),
+        (Stored(np.zeros((9, 9), "f")), TypeError, "out has dtype"),
+        ([0.0], TypeError, "must be a numpy.ndarray"),
+        (types.SimpleNamespace(shape=(9, 9), dtype=np.dtype("d")), TypeError, "numpy.ndarray"),
+    ):
+        with pytest.raises(error, match=words):
+            fastconv.convolve2d(image, k, "same", out=out)
+    with pytest.raises(ValueError, match="Acceptable mode flags"):
+        fastconv.convolve2d(image, k, "some", out=Stored(np.zeros((9, 9))))
+    with pytest.raises(ValueError, match="workers must not be zero"):
+        fastconv.convolve2d(image, k, "same", out=Stored(np.zeros((9, 9))), workers=0)
+    assert image.most == 0
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("function", ["convolve2d", "correlate2d", *OTHERS])
+def test_progress_is_told_block_by_block(function):
+    told = []
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    y = getattr(fastconv, function)(x, k, progress=lambda *which: told.append(which))
+    np.testing.assert_allclose(y, getattr(fastconv, function)(x, k))
+    total = told[0][1]
+    assert total > 5
+    assert told == [(i + 1, total) for i in range(total)]
+    out = np.zeros_like(y)
+    assert getattr(fastconv, function)(x, k, out=out, progress=lambda *_: None) is out
+    assert same_bits(out, y)
+
+
+def test_a_bar_is_drawn_with_tqdm_and_without(monkeypatch, capsys):
+    bars = []
+
+    class Bar:
+        def __init__(self, total, desc, unit):
+            bars.append([total, desc, unit, 0])
+
+        def update(self):
+            bars[-1][-1] += 1
+
+        def close(self):
+            bars.append("closed")
+
+    module = types.ModuleType("tqdm.auto")
+    module.tqdm = Bar
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    x, k = np.ones((20, 15)), np.ones((3, 3))
+    fastconv.convolve2d(x, k, progress=True)
+    assert bars == [[1, "convolve2d", "block", 1], "closed"]
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    fastconv.correlate2d(x, k, progress=True)
+    assert capsys.readouterr().err == "\rcorrelate2d: 100 %\n"
+    fastconv.correlate2d(x, k, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_results_that_cannot_be_cut_are_computed_whole():
+    x = np.arange(6.0).reshape(2, 3)
+    assert fastconv.convolve(2.0, 3.0, progress=True) == 6
+    for first, second in ((x, np.ones((5, 5))), (np.ones((1, 1)), x)):
+        y = fastconv.convolve2d(first, second, progress=True)
+        assert same_bits(y, fastconv.convolve2d(first, second))
