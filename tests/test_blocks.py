@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+import tracemalloc
 import types
 
 import numpy as np
@@ -155,6 +156,30 @@ def test_no_more_is_read_at_a_time_than_a_block_and_its_halo(monkeypatch):
     fastconv.convolve2d(image, k, "same", "symm", out=out)
     assert (out.array == 81).all()
     assert image.most < 2 * (1 << 12)
+
+
+class Discarded:
+    """Has a shape, and forgets what is written."""
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+
+    def __getitem__(self, place):
+        raise AssertionError("it is only written to")
+
+    def __setitem__(self, place, values):
+        pass
+
+
+@pytest.mark.parametrize("kernel", [np.ones((9, 9), "f"), np.eye(33, dtype="f")])
+def test_memory_does_not_grow_with_the_arrays(kernel):
+    image = Stored(np.broadcast_to(np.ones((), "B"), (1 << 14, 1 << 12)))
+    tracemalloc.start()
+    try:
+        fastconv.convolve2d(image, kernel, "same", out=Discarded(image.shape, "f"))
+        assert tracemalloc.get_traced_memory()[1] < 20 * _blocks.BLOCK
+    finally:
+        tracemalloc.stop()
 
 
 def test_blocks_are_of_whole_chunks_of_what_is_written(monkeypatch):

@@ -209,6 +209,23 @@ def test_threads_of_dask_compute_chunks_side_by_side():
     )
 
 
+def test_arrays_of_xarray_by_apply_ufunc():
+    xr = pytest.importorskip("xarray")
+    rng = np.random.default_rng(8)
+    x, k = numbers(rng, (3, 20, 30)), numbers(rng, (3, 4))
+    field = xr.DataArray(x, dims=("time", "y", "x"), coords={"y": np.arange(20)})
+    smooth = xr.apply_ufunc(
+        fastconv.convolve2d,
+        field,
+        k,
+        input_core_dims=[["y", "x"], []],
+        output_core_dims=[["y", "x"]],
+        kwargs={"mode": "same", "axes": (-2, -1)},
+    )
+    assert smooth.dims == field.dims
+    assert same_bits(smooth.values, fastconv.convolve2d(x, k, "same", axes=(1, 2)))
+
+
 CLUSTER = """
 import sys
 import numpy as np
