@@ -2,6 +2,7 @@
 What every engine has in common: NaN and Inf, and the same bits whatever the circumstances.
 """
 
+import platform
 import threading
 
 import numpy as np
@@ -438,3 +439,10 @@ def test_the_peak_is_measured_with_multiply_adds_that_are_done(word):
     assert once >= 4  # one for each row of the block, at least
     assert [engine._multiply_adds(n) for n in (0, 2, 5)] == [0, 2 * once, 5 * once]
     assert engine.fma_peak(1) > 0
+
+
+def test_the_peak_is_measured_by_as_many_multiply_adds_as_are_counted():
+    for word in ("f32", "f64", "u8", "u16", "u32", "u64", "ld"):
+        engine = engine_for("direct", word)
+        wide = engine.BUILD["level"] == "v4" or platform.machine() in ("aarch64", "arm64")
+        assert engine._multiply_adds(5) == 5 * 4 * (6 if wide else 3)
