@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -35,11 +35,10 @@ def lazily(
         result = dask.delayed(whole, pure=True)(_delayed(in1), kernel, workers=threads)
         return da.from_delayed(result, shape, dtype)
     image = in1 if is_lazy(in1) else da.from_array(in1)
-    after = [
-        m + n - 1 - length - before
+    widths = [
+        (before, m + n - 1 - length - before)
         for n, m, length, before in zip(shape, cut.taps, in1.shape, cut.before, strict=True)
     ]
-    widths = [(max(b, 0), max(a, 0)) for b, a in zip(cut.before, after, strict=True)]
     if any(map(any, widths)):
         if cut.fill is not None:
             image = image.astype(np.result_type(image.dtype, dtype))
@@ -48,18 +47,26 @@ def lazily(
         extended = da.pad(image, widths, mode, **(pad if mode == "constant" else {}))
     else:
         extended = image
-    chunks = [
-        _chunks(sizes, n, m - 1) for sizes, n, m in zip(image.chunks, shape, cut.taps, strict=True)
-    ]
-    # A chunk takes its halo from the one that follows; the last has its own.
-    own = tuple((*sizes[:-1], sizes[-1] + m - 1) for sizes, m in zip(chunks, cut.taps, strict=True))
-    depth = {i: (0, m - 1) for i, m in enumerate(cut.taps)}
+    # A chunk takes its halo from its neighbours; the first and the last have one of their own.
+    own, results, depth = [], [], {}
+    for axis, (sizes, m) in enumerate(zip(image.chunks, cut.taps, strict=True)):
+        before, behind = widths[axis]
+        low = before if before + behind == m - 1 else (m - 1) // 2
+        high = m - 1 - low
+        lengths = _merged(sizes, max(low, high) + 1)
+        lengths[0] += before
+        lengths[-1] += behind
+        own.append(tuple(lengths))
+        lengths[0] -= low
+        lengths[-1] -= high
+        results.append(tuple(lengths))
+        depth[axis] = (low, high)
     extended = overlap(extended.rechunk(own), depth, boundary="none", allow_rechunk=False)
     return extended.map_blocks(
         cut.solve,
         kernel,
         workers=threads,
-        chunks=tuple(chunks),
+        chunks=tuple(results),
         dtype=dtype,
         meta=np.empty((0,) * len(shape), dtype),
         name=f"{function.__name__}-{dask.base.tokenize(extended, kernel, arguments, threads)}",
@@ -73,11 +80,10 @@ def _delayed(x: Any) -> Any:
     return dask.delayed(x, pure=True)
 
 
-def _chunks(sizes: tuple[int, ...], length: int, halo: int) -> tuple[int, ...]:
-    """Chunks of a result of that length, like those of the input, but none shorter than a halo."""
-    least = max(halo, 1)
-    seams = [0]
-    for end in np.cumsum(sizes).tolist():
+def _merged(sizes: tuple[int, ...], least: int) -> list[int]:
+    """Merge chunks until none is shorter than the least, unless all are."""
+    seams, length = [0], sum(sizes)
+    for end in accumulate(sizes):
         if end - seams[-1] >= least and length - end >= least:
             seams.append(end)
-    return tuple(end - start for start, end in pairwise([*seams, length]))
+    return [stop - start for start, stop in pairwise([*seams, length])]
