@@ -145,7 +145,7 @@ Line = tuple[str, int, int]
 Point = tuple[int, float, str]
 
 
-def _lines(cells: list[Cell]) -> dict[Line, list[Point]]:
+def lines_of(cells: list[Cell]) -> dict[Line, list[Point]]:
     """Per line (dtype, image, threads): kernel size, ratio to the quickest peer, and its name."""
     lines: dict[Line, dict[int, tuple[float, str]]] = {}
     for cell in cells:
@@ -159,7 +159,7 @@ def _lines(cells: list[Cell]) -> dict[Line, list[Point]]:
 
 def plot(path: Path, cells: list[Cell], title: str) -> None:
     """Draw the ratio to the quickest peer against kernel size, by dtype, image and threads."""
-    lines = _lines(cells)
+    lines = lines_of(cells)
     names = sorted({peer for points in lines.values() for _, _, peer in points})
     markers = dict(zip(names, MARKERS, strict=False))
     images = sorted({image for _, image, _ in lines})
