@@ -13,7 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import dask
 import dask.array as da
 import numpy as np
 import zarr
@@ -54,7 +53,6 @@ def main(side=32768, workers=2):
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         image = create(f"{folder}/in", side)
         with (
-            dask.config.set({"distributed.worker.memory.spill": False}),
             LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
