@@ -5,15 +5,19 @@ remembers the flags of an extension by the path of its source, so they are set o
 ``cythonize`` returns, never given to it.
 """
 
+import gzip
 import os
 import platform
 import sys
+import tarfile
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
 SRC = Path("src/fastconv")
 BUILD = Path("build/cython")
@@ -226,4 +230,28 @@ class Build(build_ext):
         raise SystemExit(NO_OPENMP.format(compiler=compiler, error=error))
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": Build})
+class Source(sdist):
+    """Makes archives that are the same to the byte wherever SOURCE_DATE_EPOCH is the same."""
+
+    def make_archive(self, base_name: str, format: str, **options: str | None) -> str:  # noqa: A002
+        """Leave out who packed it and when."""
+        date = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+
+        def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+            member.mtime = date
+            member.mode = 0o755 if member.mode & 0o100 else 0o644
+            member.uid = member.gid = 0
+            member.uname = member.gname = ""
+            return member
+
+        self.mkpath(self.dist_dir)
+        path = f"{base_name}.tar.gz"
+        with (
+            gzip.GzipFile(path, "wb", mtime=date) as file,
+            tarfile.open(fileobj=file, mode="w") as archive,
+        ):
+            archive.add(options["base_dir"], filter=anonymous)
+        return path
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build, "sdist": Source})

@@ -36,6 +36,8 @@ ASK = "import fastconv; print(fastconv.get_workers())"
     + [(told, None) for told in ("", " ", "0", "-1", "abc", "1.5", "99999999999999999999")],
 )
 def test_the_default_is_what_openmp_is_told_but_no_more_than_processors(told, expected):
+    if expected is None and not _runtime.BUILD["compiler"].startswith("gcc"):
+        pytest.skip("LLVM's runtime takes any number, or ends the process")
     (told_back,) = words(ASK, OMP_NUM_THREADS=told, PYTHON_CPU_COUNT="4")
     processors = len(os.sched_getaffinity(0)) if LINUX else os.cpu_count()
     assert int(told_back) == (min(processors, 4) if expected is None else expected)
@@ -178,12 +180,19 @@ print(len(counts), max(counts) - before)
 """
 
 
+def runtime_of(library):
+    """Where the functions of the OpenMP runtime are that a library is linked to."""
+    return ctypes.cast(ctypes.CDLL(library).omp_get_max_threads, ctypes.c_void_p).value
+
+
 @linux_openmp
 def test_inside_a_parallel_region_of_another_library_a_call_starts_no_threads():
     try:
-        ctypes.CDLL("libgomp.so.1")
+        same = runtime_of("libgomp.so.1") == runtime_of(_runtime.__file__)
     except OSError:
-        pytest.skip("no OpenMP of GCC's")
+        same = False
+    if not same:
+        pytest.skip("fastconv has an OpenMP runtime of its own, as in wheels, or not GCC's")
     assert words(PREPARE + INSIDE, PYTHON_CPU_COUNT="8") == ["3", "2"]
 
 

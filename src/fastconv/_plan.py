@@ -75,7 +75,7 @@ def unit(lanes: int) -> int:
 def lengths(lanes: int) -> Lengths:
     """Return the lengths that there are transforms for: of no primes but 2, 3 and 5."""
     found = [lanes * 2**a * 3**b * 5**c for a in range(20) for b in range(4) for c in range(3)]
-    return np.array(sorted(n for n in found if n <= MAX_LENGTH))
+    return np.array(sorted(n for n in found if 1 < n <= MAX_LENGTH))  # one point has no pass
 
 
 def _tiles(outputs: int, taps: int, slack: int, inputs: Lengths) -> Lengths:

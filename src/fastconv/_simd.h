@@ -38,7 +38,8 @@ typedef real vec;
 #endif
 
 enum { LANES = sizeof(vec) / sizeof(real), BLOCK = ROWS * VECS * LANES, CACHE_LINE = 64 };
-enum { IS_FLOAT = (real)0.5 != 0 };
+/* Enumerators may be made of integers only, to compilers that keep to the standard. */
+#define IS_FLOAT ((real)0.5 != 0)
 
 /* `block` in _direct.pyx spells out the ranges of four rows. */
 typedef char four_rows[ROWS == 4 ? 1 : -1];
