@@ -299,3 +299,73 @@ def test_results_that_cannot_be_cut_are_computed_whole():
     for first, second in ((x, np.ones((5, 5))), (np.ones((1, 1)), x)):
         y = fastconv.convolve2d(first, second, progress=True)
         assert same_bits(y, fastconv.convolve2d(first, second))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_an_array_may_be_written_over_itself(tmp_path):
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    expected = fastconv.convolve2d(x, k, "same")
+    both = Stored(x.copy())
+    fastconv.convolve2d(both, k, "same", out=both)
+    assert same_bits(both.array, expected)
+    first, second = (np.memmap(tmp_path / "x", "d", m, shape=x.shape) for m in ("w+", "r+"))
+    first[...] = x
+    first.flush()
+    fastconv.convolve2d(first, k, "same", out=second)
+    assert same_bits(np.array(second), expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_kernels_of_less_dimensions_count_their_own_axes():
+    x = np.arange(5 * 6 * 6 * 6.0).reshape(5, 6, 6, 6)
+    for axes, taps in (((-2, -1), (1, 1, 3)), ((-3, -2), (1, 3, 1))):
+        k = np.ones(taps)
+        expected = fastconv.convolve2d(x, k, axes=axes)
+        y = fastconv.convolve2d(x, k, axes=axes, progress=lambda *_: None)
+        assert same_bits(y, expected)
+
+
+@pytest.mark.parametrize("chunks", [(1, 200000), (200000, 1), (512, 512), (100000, 100000)])
+def test_blocks_hold_chunks_and_no_more_outputs_than_they_may(chunks):
+    image = np.broadcast_to(np.float32(0), (200000, 200000))
+    arguments = {"mode": "same", "boundary": "fill", "fillvalue": 0, "axes": None, "method": "auto"}
+    cut = _blocks.blocks_of(fastconv.convolve2d, image, np.ones((3, 3), "f"), arguments).cut
+    lengths = _blocks._lengths(cut, chunks)
+    assert np.prod(lengths) <= max(_blocks.BLOCK, np.prod(chunks))
+    for length, chunk in zip(lengths, chunks, strict=True):
+        assert length % chunk == 0 or length == 200000
+    # Objects of dask have chunks of another kind.
+    assert len(_blocks._lengths(cut, ((3, 3), (3, 3)))) == 2
+
+
+def test_one_tap_is_a_product_in_blocks(monkeypatch):
+    monkeypatch.setattr(_blocks, "BLOCK", 30)
+    x = np.arange(200.0).reshape(10, 20)
+    for mode in ("full", "same", "valid"):
+        out = Stored(np.zeros_like(x))
+        fastconv.fftconvolve(Stored(x), [[2]], mode, out=out)
+        assert same_bits(out.array, 2 * x)
+
+
+def test_what_is_only_written_to_needs_nothing_else():
+    class Sink:
+        shape, dtype = (9, 9), np.dtype("d")
+
+        def __setitem__(self, place, values):
+            self.seen = values
+
+    out = Sink()
+    fastconv.convolve2d(np.ones((9, 9)), np.ones((3, 3)), "same", out=out)
+    assert out.seen.shape == (9, 9)
+
+
+def test_what_cannot_be_cut_is_told_too():
+    told = []
+    fastconv.convolve2d(
+        np.ones((2, 3)), np.ones((9, 9)), progress=lambda *which: told.append(which)
+    )
+    assert told == [(1, 1)]
+    y = fastconv.fftconvolve(
+        np.ones((3, 2)), np.ones((2, 2)), axes=iter([0]), progress=lambda *which: None
+    )
+    assert y.shape == (4, 2)

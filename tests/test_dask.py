@@ -272,3 +272,30 @@ def test_two_workers_process_more_than_their_memory(tmp_path):
         top, left = min(y, 10), min(x, 10)
         expected = expected[top : top + 100, left : left + 100]
         assert same_bits(result[y : y + 100, x : x + 100], expected)
+
+
+def test_what_happens_to_arguments_later_does_not_matter():
+    lazy, k, axes = da.ones((9, 9), chunks=3), np.ones((3, 3)), [1]
+    y = fastconv.convolve2d(lazy, k, "same")
+    z = fastconv.fftconvolve(lazy, np.ones((9, 3)), "same", axes=axes)
+    k[:], axes[0] = 2, 0
+    assert y.sum().compute() == 625
+    assert z.shape == z.compute().shape
+
+
+def test_one_tap_and_more_dimensions():
+    lazy = fastconv.fftconvolve(da.zeros((10**6, 10**6), chunks=10**4), np.ones((1, 1)))
+    assert lazy.numblocks == (100, 100)
+    x = np.arange(5 * 6 * 6 * 6.0).reshape(5, 6, 6, 6)
+    for axes, taps in (((-2, -1), (1, 1, 3)), ((-3, -2), (1, 3, 1))):
+        k = np.ones(taps)
+        y = fastconv.convolve2d(da.from_array(x, chunks=3), k, axes=axes)
+        assert lazy_and_equal(y, fastconv.convolve2d(x, k, axes=axes))
+
+
+def test_methods_and_outs_of_dask_are_checked_at_once():
+    lazy = da.ones((9, 9), chunks=3)
+    with pytest.raises(ValueError, match="Acceptable method"):
+        fastconv.convolve2d(lazy, np.ones((3, 3)), method="bogus")
+    with pytest.raises(ValueError, match="cannot be written to"):
+        fastconv.convolve2d(np.ones((9, 9)), np.ones((3, 3)), "same", out=lazy)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastconv import _images, _nd
+from fastconv import _images, _nd, _solve
 from fastconv._problem import BOUNDARIES, FILL, SYMM, all_finite, check_out
 from fastconv._workers import resolve
 
@@ -55,12 +55,12 @@ class Blocks(NamedTuple):
 def is_needed(in1: Any, in2: Any, out: Any, progress: Any) -> bool:
     """Whether a call is one for this module, and not of arrays in memory alone."""
     if in1.__class__ is in2.__class__ is np.ndarray and progress is None:
-        return out is not None and out.__class__ is not np.ndarray and _is_stored(out)
+        return out is not None and out.__class__ is not np.ndarray and _is_target(out)
     if is_lazy(in1, in2):
         return True
     if progress is not None and progress is not False:
         return True
-    return out is not None and (_is_stored(out) or _is_stored(in1))
+    return out is not None and (_is_target(out) or _is_stored(in1))
 
 
 def is_lazy(*arrays: Any) -> bool:
@@ -69,10 +69,36 @@ def is_lazy(*arrays: Any) -> bool:
     return module is not None and any(isinstance(array, module.Array) for array in arrays)
 
 
-def _is_stored(a: Any) -> bool:
+def _is_array(a: Any, method: str) -> bool:
     if isinstance(a, np.ndarray | np.generic):
         return isinstance(a, np.memmap)
-    return all(hasattr(a, name) for name in ("shape", "dtype", "__getitem__"))
+    # pandas indexes in another way.
+    return (
+        isinstance(getattr(a, "dtype", None), np.dtype)
+        and hasattr(a, "shape")
+        and hasattr(a, method)
+        and not hasattr(a, "iloc")
+    )
+
+
+def _is_stored(a: Any) -> bool:
+    """Whether an array is read in parts."""
+    return _is_array(a, "__getitem__")
+
+
+def _is_target(a: Any) -> bool:
+    """Whether an array is written in parts."""
+    return _is_array(a, "__setitem__")
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two arrays may share memory, or are known to be of one file."""
+    if a is b:
+        return True
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        return False
+    files = {getattr(x, "filename", None) for x in (a, b)}
+    return np.may_share_memory(a, b) or (len(files) == 1 and None not in files)
 
 
 def _loaded(a: Any) -> Array:
@@ -103,15 +129,24 @@ def blocks_of(
             name, a, b, mode, boundary, arguments["fillvalue"], axes, arguments["method"]
         )
         dtype, edge, fill = problem.dtype, BOUNDARIES[boundary], problem.fill
-        # A 2-D kernel has its axes in the result's order.
-        places = (
-            zip(sorted(pair), (0, 1), strict=True) if b.ndim == 2 else zip(pair, pair, strict=True)
-        )
-        core = {i: b.shape[j] for i, j in places if j < b.ndim}
+        _solve.check_method(arguments["method"])
+        # A 2-D kernel has its axes in the result's order; others count them for themselves.
+        own = (0, 1) if b.ndim == 2 else _images.axes_of(axes, b.ndim)
+        core = {
+            i: b.shape[j] for i, j in zip(sorted(pair) if b.ndim == 2 else pair, own, strict=True)
+        }
         kept = {"axes": axes, "method": arguments["method"]}
         plain = a.ndim == len(shape) and b.size == prod(core.values())
     else:
         axes = arguments.get("axes")
+        if name in _nd.METHODLESS and a.ndim == b.ndim and b.size == 1 and a.size:
+            # A product, which would be computed to see its shape.
+            few = np.broadcast_to(a[(slice(0, 2),) * a.ndim], [min(n, 2) for n in a.shape])
+            product_of_few = np.asarray(_nd.task_of(name, few, b, mode, "auto", axes))
+            solve = partial(function, mode="valid", axes=axes)
+            ones, dtype = (1,) * a.ndim, product_of_few.dtype
+            cut = Cut(a.shape, dtype, ones, (0,) * a.ndim, FILL, None, solve)
+            return Blocks(a.shape, dtype, whole, cut if a.ndim else None)
         task = _nd.task_of(name, a, b, mode, arguments.get("method", "auto"), axes)
         if not isinstance(task, _nd.Task):
             result = np.asarray(task)
@@ -138,16 +173,29 @@ def blocks_of(
 
 def _lengths(cut: Cut, chunks: Any) -> list[int]:
     """Lengths of a block: few halos, and whole chunks of where it is written to."""
+    if not (
+        isinstance(chunks, tuple)
+        and len(chunks) == len(cut.shape)
+        and all(isinstance(c, int) and c > 0 for c in chunks)
+    ):
+        chunks = (1,) * len(cut.shape)
     lengths = list(cut.shape)
     while prod(lengths) > BLOCK:
         # Where a cut adds least to what is read.
-        axis = max(range(len(lengths)), key=lambda i: lengths[i] / cut.taps[i])
-        if lengths[axis] <= HALOS * cut.taps[axis]:
+        few = [
+            HALOS * m if c == 1 else max(HALOS * m, c)
+            for m, c in zip(cut.taps, chunks, strict=True)
+        ]
+        can = [i for i, n in enumerate(lengths) if n > few[i]]
+        if not can:
             break
-        lengths[axis] = -(-lengths[axis] // 2)
-    if isinstance(chunks, tuple) and len(chunks) == len(lengths):
-        lengths = [-(-n // c) * c for n, c in zip(lengths, chunks, strict=True)]
-    return [min(n, m) for n, m in zip(lengths, cut.shape, strict=True)]
+        axis = max(can, key=lambda i: lengths[i] / cut.taps[i])
+        half, chunk = -(-lengths[axis] // 2), chunks[axis]
+        shorter = -(-half // chunk) * chunk
+        if shorter == lengths[axis]:
+            shorter = half // chunk * chunk
+        lengths[axis] = shorter
+    return lengths
 
 
 def _runs(low: int, high: int, n: int, boundary: int) -> Iterator[tuple[slice, slice, int]]:
@@ -195,6 +243,11 @@ def call(
     progress: Any,
 ) -> Any:
     """Compute a result block by block, or let dask do so."""
+    axes = arguments.get("axes")
+    if axes is not None and np.iterable(axes):
+        arguments["axes"] = tuple(axes)  # it is used more than once, and later
+    if is_lazy(out):
+        raise ValueError("an array of dask cannot be written to")
     if is_lazy(in1, in2):
         if out is not None or progress:
             raise ValueError("what dask computes has no out and no progress")
@@ -206,11 +259,11 @@ def call(
     shape, dtype, whole, cut = blocks_of(function, source, kernel, arguments)
     threads = resolve(workers)
     _check_target(out, shape, dtype)
-    overlap = isinstance(out, np.ndarray) and any(
-        isinstance(x, np.ndarray) and np.may_share_memory(out, x) for x in (source, kernel)
-    )
+    overlap = out is not None and any(_is_same(out, x) for x in (in1, in2, source, kernel))
     if cut is None or overlap:
-        result = whole(_loaded(source), kernel, workers=threads)
+        with _Progress(progress, 1, function.__name__) as report:
+            result = whole(_loaded(source), kernel, workers=threads)
+            report()
         if out is None:
             return result
         out[...] = result
@@ -238,7 +291,7 @@ def _check_target(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Non
     """Refuse an `out` that the result cannot be written to."""
     if out is None:
         return
-    if isinstance(out, np.ndarray) or not (_is_stored(out) and hasattr(out, "__setitem__")):
+    if isinstance(out, np.ndarray) or not _is_target(out):
         check_out(out, shape, dtype)
         return
     stands = np.broadcast_to(np.empty((), out.dtype), out.shape)

@@ -29,8 +29,6 @@ def lazily(
     threads = 1 if workers is None else resolve(workers)
     # One key of the graph, whatever the number of chunks.
     kernel = _delayed(in2)
-    if cut is not None and any(m - 1 > n for m, n in zip(cut.taps, in1.shape, strict=True)):
-        cut = None
     if cut is None:
         result = dask.delayed(whole, pure=True)(_delayed(in1), kernel, workers=threads)
         return da.from_delayed(result, shape, dtype)
@@ -77,7 +75,8 @@ def _delayed(x: Any) -> Any:
     if is_lazy(x):
         (block,) = x.rechunk(-1).to_delayed().ravel()
         return block
-    return dask.delayed(x, pure=True)
+    # A copy, for whoever has the array may change it before it is used.
+    return dask.delayed(np.array(x), pure=True)
 
 
 def _merged(sizes: tuple[int, ...], least: int) -> list[int]:

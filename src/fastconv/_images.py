@@ -77,7 +77,7 @@ def stacked(
     ndim = max(a.ndim for a in arrays)
     if min(a.ndim for a in arrays) < 2:
         raise ValueError(f"{name} inputs must both have at least 2 dimensions")
-    pair = _two(axes, ndim)
+    pair = axes_of(axes, ndim)
     images, kernels = (_axes_last(a, axes, pair) for a in arrays)
     problem = prepare(
         name,
@@ -101,7 +101,7 @@ def first_of(problem: Problem) -> Problem:
     return problem._replace(image=image, kernel=kernel)
 
 
-def _two(axes: Any, ndim: int) -> tuple[int, int]:
+def axes_of(axes: Any, ndim: int) -> tuple[int, int]:
     """Check the two axes and count them from the first."""
     try:
         given = [operator.index(i) for i in axes]
@@ -120,7 +120,7 @@ def _two(axes: Any, ndim: int) -> tuple[int, int]:
 def _axes_last(a: Array, axes: Any, pair: tuple[int, int]) -> Array:
     """Move the axes of the images to the end; a 2-D array has them in the result's order."""
     if a.ndim > 2:
-        return np.moveaxis(a, _two(axes, a.ndim), (-2, -1))
+        return np.moveaxis(a, axes_of(axes, a.ndim), (-2, -1))
     return a if pair[0] < pair[1] else a.T
 
 

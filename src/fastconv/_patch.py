@@ -377,7 +377,8 @@ def patch(names: Iterable[str] | str | None = None) -> None:
 
     With the environment variable ``SCIPY_ARRAY_API`` scipy hands arrays of other libraries on to
     these. It does so with the patch, too: whatever is not a NumPy array, a list or a number falls
-    back. Without the variable, fastconv converts such arrays to NumPy's, as scipy does.
+    back. Without the variable, fastconv converts such arrays to NumPy's, as scipy does, but for
+    those of dask: their results are arrays of dask.
 
     Examples
     --------

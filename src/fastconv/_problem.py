@@ -175,7 +175,8 @@ def prepare(
     """Check the arguments of the function `name` and make them a problem.
 
     `stacked` allows more axes before the last two; then the problem is a stack of problems.
-    Method 'separable' is about `in2`, so that one stays the kernel.
+    Method 'separable' is about `in2`, so that one stays the kernel; but for mode 'valid', where
+    the smaller one is it.
     """
     image = np.asarray(in1)
     kernel = np.asarray(in2)

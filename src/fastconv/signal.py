@@ -117,7 +117,7 @@ def convolve2d(
     TypeError
         If `out` is not an array of the result's dtype, or `workers` not an integer.
     MemoryError
-        If there is not enough memory; `out` is untouched then.
+        If there is not enough memory; `out` is untouched then, unless it is written in blocks.
 
     See Also
     --------
@@ -139,8 +139,10 @@ def convolve2d(
     are exact all the same. `explain` tells the bound of a call.
 
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
-    blocks or chunks, integers and sums are the same to the bit; what transforms compute is within
-    its bound. Where a block cannot be computed, those before it are written.
+    blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
+    smaller problem may be summed in another order. An `out` that is written block by block may be
+    `in1` only if it is the same object, or a memmap of the same file; where a block cannot be
+    computed, those before it are written.
 
     Examples
     --------
@@ -320,7 +322,7 @@ def convolve(
         If `out` is not an array of the result's dtype, `workers` not an integer, or the inputs
         are objects and SciPy, to which such calls go, is not installed.
     MemoryError
-        If there is not enough memory; `out` is untouched then.
+        If there is not enough memory; `out` is untouched then, unless it is written in blocks.
 
     Warns
     -----
@@ -349,8 +351,10 @@ def convolve(
     scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
 
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
-    blocks or chunks, integers and sums are the same to the bit; what transforms compute is within
-    its bound. Where a block cannot be computed, those before it are written.
+    blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
+    smaller problem may be summed in another order. An `out` that is written block by block may be
+    `in1` only if it is the same object, or a memmap of the same file; where a block cannot be
+    computed, those before it are written.
 
     Examples
     --------
@@ -700,7 +704,7 @@ def sepfir2d(
         one to float32, the image to none of float32, float64, complex64 and complex128, or `out`
         is not an array of the result's dtype.
     MemoryError
-        If there is not enough memory; `out` is untouched then.
+        If there is not enough memory; `out` is untouched then, unless it is written in blocks.
 
     See Also
     --------
