@@ -57,6 +57,8 @@ CALLS = {
     "three dimensions": "fastconv.convolve(image(2000, 512, 512), kernel(9, 33, 33), "
     "method='direct')",
     "a plan": "fastconv.plan(kernel(33, 33), (1024, 1024), 'd')(image(1000, 1024, 1024))",
+    "the transform of a kernel": "[fastconv.plan(kernel(4000, 4000), (8192, 8192), 'd', "
+    "method='fft') for _ in range(1000)]",
     "conversion": "fastconv.convolve2d(np.ones((65536, 8192), 'b'), kernel(99, 99))",
 }
 

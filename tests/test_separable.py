@@ -325,6 +325,16 @@ def test_whole_numbers_are_exact(function, mode, boundary, dtype):
         assert same_bits(y, exact(function, x, k, mode, boundary, fill, np.int64))
 
 
+@pytest.mark.parametrize("dtype", "BHILbhil")
+def test_integers_whose_products_wrap_around_are_still_products(dtype):
+    bits = 8 * np.dtype(dtype).itemsize
+    u, v = np.array([1, 3, 5, 7]), np.array([1, 2 ** (bits - 2) - 1, 2 ** (bits - 3) + 5, 9])
+    k = outer(u, v).astype(dtype)
+    x = np.arange(300).reshape(15, 20).astype(dtype)
+    y = fastconv.convolve2d(x, k, "same", method="separable")
+    assert same_bits(y, fastconv.convolve2d(x, k, "same", method="direct"))
+
+
 def test_a_fill_value_that_nothing_reads_makes_no_kernel_complex():
     x, k = np.ones((1, 5)), np.ones((6, 7), "D")
     y = fastconv.convolve2d(x, k, "valid", "fill", 1j, method="separable")

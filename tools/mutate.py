@@ -30,7 +30,7 @@ EQUIVALENT = ROOT / "tools/equivalent.txt"
 
 SUM = ("layouts", "stack", "nonfinite", "semantics", "separable", "exact", "engines", "threads")
 TRANSFORM = ("fft", "stack", "certified", "layouts", "nonfinite", "engines", "plan", "threads")
-TRANSFORM += ("faults",)
+TRANSFORM += ("interrupts", "faults")
 ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 
 # file: modules to build, tests to run, the quick ones first
@@ -48,11 +48,13 @@ FILES = {
     "_fourier.py": ("", TRANSFORM),
     "_plan.py": ("", ("engines", "plan", "explain", "fft")),
     "_solve.py": ("", ("semantics", "nonfinite", "certified", "separable", "explain", "engines")),
-    "_images.py": ("", ("stack", "family", "scipy_is_wrong")),
+    "_images.py": ("", ("stack", "family", "scipy_is_wrong", "explain")),
     "_nd.py": ("", ANY),
     "_slices.py": ("", ("nd", "stack", "explain", "plan")),
     "_workers.py": ("", ("processors", "threads")),
     "_error_bound.py": ("", ("error_bound",)),
+    "_blocks.py": ("", ("blocks", "dask")),
+    "_dask.py": ("", ("dask",)),
 }
 
 # Shape of vectors that a line of _transpose.h is for: level, modules. The rest is tried with two.

@@ -267,11 +267,11 @@ def convolution(
 ) -> Problem:
     """Make the part from `start` on of the full convolution of two 2-D arrays a problem.
 
-    The arrays are of `dtype` already, or of its real part's. With `swap` the smaller one becomes
-    the kernel, which makes a difference to an Inf or a NaN that meets the zeros around the image.
+    The arrays are of `dtype` already, or of its real part's. With `swap` the image becomes the
+    kernel, which makes a difference to an Inf or a NaN that meets the zeros around the other.
     """
     (h, w), (kh, kw) = image.shape, kernel.shape
-    if swap and kh * kw > h * w:
+    if swap:
         image, kernel, kh, kw = kernel, image, h, w
     start_y, start_x = start[0] - (kh - 1), start[1] - (kw - 1)
     return Problem(image, kernel, shape, dtype, start_y, start_x, FILL, None, True, False)
