@@ -182,7 +182,9 @@ def test_a_module_ends_as_under_python(end):
 
 @pytest.mark.skipif(os.name != "posix", reason="the system has no signals")
 def test_an_interrupted_program_ends_as_under_python():
-    script("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    # What a shell starts in the background inherits that it is ignored.
+    handled = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script(f"import os, signal; {handled}; os.kill(os.getpid(), signal.SIGINT)")
     expected, seen = python("script.py"), run("--report", "script.py")
     assert seen.returncode == expected.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in seen.stderr
