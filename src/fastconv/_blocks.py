@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from importlib import import_module
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -313,7 +314,7 @@ class _Progress:
 
     def _bar(self, name: str) -> None:
         try:
-            from tqdm.auto import tqdm
+            tqdm = import_module("tqdm.auto").tqdm
         except ModuleNotFoundError:
             self.tell = lambda done, total: print(
                 f"\r{name}: {100 * done // total} %", end="", file=sys.stderr, flush=True
