@@ -66,6 +66,11 @@ def whole_numbers(rng, shape, dtype, limit=9):
     return array
 
 
+def small_numbers(rng, shape, dtype="d"):
+    """Whole numbers so small that sums of products are exact in any dtype but the narrowest."""
+    return whole_numbers(rng, shape, "D" if np.dtype(dtype).kind == "c" else "d").astype(dtype)
+
+
 def floats(rng, shape, dtype):
     """Normally distributed array of a floating-point dtype."""
     array = np.empty(shape, dtype)

@@ -111,7 +111,7 @@ NO_CODE = re.compile(
 )
 # Only how fast, or what is told: threads, looks for signals, predictions, messages.
 NO_RESULT = re.compile(
-    r"prefetch|stopped\(|THREAD|threads|workers|seconds|SMALL|PATIENCE|LONG_KERNEL|worked|aligned"
+    r"prefetch|stopped\(|THREAD|threads|workers|seconds|SMALL|PATIENCE|worked|aligned"
     r"|whole_lines|CACHE|MAX_|LARGEST|n_bytes|workload|Error\(|_row\.append|noexcept|lru_cache"
     r"|_time|perf_counter|acc\[0\]\[0\]"
 )

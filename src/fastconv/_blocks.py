@@ -132,22 +132,22 @@ def blocks_of(
         dtype, edge, fill = problem.dtype, BOUNDARIES[boundary], problem.fill
         _solve.check_method(arguments["method"])
         # A 2-D kernel has its axes in the result's order; others count them for themselves.
-        own = (0, 1) if b.ndim == 2 else _images.axes_of(axes, b.ndim)
-        core = {
-            i: b.shape[j] for i, j in zip(sorted(pair) if b.ndim == 2 else pair, own, strict=True)
-        }
+        if b.ndim == 2:
+            core = dict(zip(sorted(pair), b.shape, strict=True))
+        else:
+            own = _images.axes_of(axes, b.ndim)
+            core = {i: b.shape[j] for i, j in zip(pair, own, strict=True)}
         kept = {"axes": axes, "method": arguments["method"]}
         plain = a.ndim == len(shape) and b.size == prod(core.values())
     else:
         axes = arguments.get("axes")
-        if name in _nd.METHODLESS and a.ndim == b.ndim and b.size == 1 and a.size:
-            # A product, which would be computed to see its shape.
-            few = np.broadcast_to(a[(slice(0, 2),) * a.ndim], [min(n, 2) for n in a.shape])
-            product_of_few = np.asarray(_nd.task_of(name, few, b, mode, "auto", axes))
+        if name in _nd.METHODLESS and a.ndim == b.ndim > 0 and a.size and b.size == 1:
+            # A product, which would be computed to see its shape: one of few elements tells.
+            few = a[(slice(0, 2),) * a.ndim]
+            dtype = _nd.task_of(name, few, b, mode, "auto", axes).dtype
             solve = partial(function, mode="valid", axes=axes)
-            ones, dtype = (1,) * a.ndim, product_of_few.dtype
-            cut = Cut(a.shape, dtype, ones, (0,) * a.ndim, FILL, None, solve)
-            return Blocks(a.shape, dtype, whole, cut if a.ndim else None)
+            cut = Cut(a.shape, dtype, (1,) * a.ndim, (0,) * a.ndim, FILL, None, solve)
+            return Blocks(a.shape, dtype, whole, cut)
         task = _nd.task_of(name, a, b, mode, arguments.get("method", "auto"), axes)
         if not isinstance(task, _nd.Task):
             result = np.asarray(task)
@@ -238,10 +238,10 @@ def call(
     function: Callable[..., Any],
     in1: Any,
     in2: Any,
-    arguments: dict[str, Any],
     out: Any,
     workers: Any,
     progress: Any,
+    **arguments: Any,
 ) -> Any:
     """Compute a result block by block, or let dask do so."""
     axes = arguments.get("axes")

@@ -101,7 +101,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         sizes = [" x ".join(map(str, shape)) for shape in (self.shape, problem.kernel.shape)]
         title = f"plan: {sizes[0]} {self.dtype} by {sizes[1]} -> {self.out_dtype}, mode '{mode}'"
         self.explanation = explained(problem, method, threads, title, once=False)
-        # An image that is smaller than the kernel becomes the kernel: nothing is ready then.
+        # Where an image that is smaller than the kernel becomes the kernel, nothing is ready.
         self._ready: tuple[Problem, _solve.Engine] | None = None
         swapped = problem.kernel.shape != self._arguments[0].shape
         if problem.kernel.size and 0 not in problem.shape and not swapped:

@@ -157,14 +157,19 @@ def convolve2d(
     (480, 640, 3)
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {
-            "mode": mode,
-            "boundary": boundary,
-            "fillvalue": fillvalue,
-            "axes": axes,
-            "method": method,
-        }
-        result: Array = _blocks.call(convolve2d, in1, in2, arguments, out, workers, progress)
+        result: Array = _blocks.call(
+            convolve2d,
+            in1,
+            in2,
+            out,
+            workers,
+            progress,
+            mode=mode,
+            boundary=boundary,
+            fillvalue=fillvalue,
+            axes=axes,
+            method=method,
+        )
         return result
     if axes is not None:
         return _images.stack(
@@ -242,14 +247,19 @@ def correlate2d(
     array([[1.-2.j, 2.-3.j]])
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {
-            "mode": mode,
-            "boundary": boundary,
-            "fillvalue": fillvalue,
-            "axes": axes,
-            "method": method,
-        }
-        result: Array = _blocks.call(correlate2d, in1, in2, arguments, out, workers, progress)
+        result: Array = _blocks.call(
+            correlate2d,
+            in1,
+            in2,
+            out,
+            workers,
+            progress,
+            mode=mode,
+            boundary=boundary,
+            fillvalue=fillvalue,
+            axes=axes,
+            method=method,
+        )
         return result
     if axes is not None:
         return _images.stack(
@@ -365,8 +375,7 @@ def convolve(
     array([12, 23])
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {"mode": mode, "method": method}
-        return _blocks.call(convolve, in1, in2, arguments, out, workers, progress)
+        return _blocks.call(convolve, in1, in2, out, workers, progress, mode=mode, method=method)
     return _nd.convolve("convolve", in1, in2, mode, method, out, workers)
 
 
@@ -435,8 +444,7 @@ def correlate(
     array([1.-2.j, 2.-3.j])
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {"mode": mode, "method": method}
-        return _blocks.call(correlate, in1, in2, arguments, out, workers, progress)
+        return _blocks.call(correlate, in1, in2, out, workers, progress, mode=mode, method=method)
     return _nd.convolve("correlate", in1, in2, mode, method, out, workers)
 
 
@@ -511,8 +519,7 @@ def fftconvolve(
            [ 0.,  1., 10.,  0.]])
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {"mode": mode, "axes": axes}
-        return _blocks.call(fftconvolve, in1, in2, arguments, out, workers, progress)
+        return _blocks.call(fftconvolve, in1, in2, out, workers, progress, mode=mode, axes=axes)
     return _nd.fftconvolve("fftconvolve", in1, in2, mode, axes, out, workers)
 
 
@@ -568,8 +575,7 @@ def oaconvolve(
     array([ 1., 12., 23.])
     """
     if _blocks.is_needed(in1, in2, out, progress):
-        arguments = {"mode": mode, "axes": axes}
-        return _blocks.call(oaconvolve, in1, in2, arguments, out, workers, progress)
+        return _blocks.call(oaconvolve, in1, in2, out, workers, progress, mode=mode, axes=axes)
     return _nd.fftconvolve("oaconvolve", in1, in2, mode, axes, out, workers)
 
 
