@@ -10,7 +10,7 @@ import pytest
 from cases import CALLS, fits, same_bits, small_numbers
 
 import fastconv
-from fastconv import _blocks
+from fastconv import _blocks, _cut
 
 OTHERS = ("convolve", "correlate", "fftconvolve", "oaconvolve")
 SHAPES = [
@@ -302,6 +302,17 @@ def test_an_array_may_be_written_over_itself(tmp_path):
 
 
 @pytest.mark.usefixtures("small_blocks")
+def test_two_objects_of_one_array_of_zarr_are_known_as_the_same(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    first = zarr.create_array(tmp_path / "x", shape=x.shape, chunks=(4, 4), dtype="d")
+    first[:] = x
+    second = zarr.open_array(tmp_path / "x", mode="r+")
+    fastconv.convolve2d(first, k, "same", out=second)
+    assert same_bits(second[:], fastconv.convolve2d(x, k, "same"))
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_kernels_of_less_dimensions_count_their_own_axes():
     x = np.arange(5 * 6 * 6 * 6.0).reshape(5, 6, 6, 6)
     for axes, taps in (((-2, -1), (1, 1, 3)), ((-3, -2), (1, 3, 1))):
@@ -315,7 +326,7 @@ def test_kernels_of_less_dimensions_count_their_own_axes():
 def test_blocks_hold_chunks_and_no_more_outputs_than_they_may(chunks):
     image = np.broadcast_to(np.float32(0), (200000, 200000))
     arguments = {"mode": "same", "boundary": "fill", "fillvalue": 0, "axes": None, "method": "auto"}
-    cut = _blocks.blocks_of(fastconv.convolve2d, image, np.ones((3, 3), "f"), arguments).cut
+    cut = _cut.blocks_of(fastconv.convolve2d, image, np.ones((3, 3), "f"), arguments).cut
     lengths = _blocks._lengths(cut, chunks)
     assert np.prod(lengths) <= max(_blocks.BLOCK, np.prod(chunks))
     for length, chunk in zip(lengths, chunks, strict=True):

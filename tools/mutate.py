@@ -55,6 +55,7 @@ FILES = {
     "_error_bound.py": ("", ("error_bound",)),
     "_blocks.py": ("", ("blocks", "dask")),
     "_dask.py": ("", ("dask",)),
+    "_cut.py": ("", ("blocks", "dask")),
 }
 
 # Shape of vectors that a line of _transpose.h is for: level, modules. The rest is tried with two.

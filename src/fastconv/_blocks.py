@@ -1,27 +1,23 @@
-"""A result in blocks: for arrays in files, and to tell how far a call is.
-
-Whatever the function, mode and boundary, if the first input is extended along each axis by
-`before` and `after` elements, the result is that of mode 'valid'. A block of it needs the same
-block of the extended input, longer by the kernel's length less one: the halo.
-"""
+"""A result in blocks: for arrays in files, for those of dask, and to tell how far a call is."""
 
 from __future__ import annotations
 
 import sys
-from functools import partial
 from importlib import import_module
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _images, _nd, _solve
-from fastconv._problem import BOUNDARIES, FILL, SYMM, all_finite, check_out
+from fastconv._cut import blocks_of, is_lazy, read
+from fastconv._problem import check_out
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from fastconv._cut import Cut
 
     Array = np.ndarray[Any, Any]
 
@@ -30,27 +26,6 @@ BLOCK = 1 << 22
 
 # A block is no shorter than so many halos, or most of what it reads is halo.
 HALOS = 4
-
-
-class Cut(NamedTuple):
-    """A call that can be cut into blocks."""
-
-    shape: tuple[int, ...]  # of the result
-    dtype: np.dtype[Any]
-    taps: tuple[int, ...]  # along the axes of the first input; 1: nothing is convolved
-    before: tuple[int, ...]
-    boundary: int
-    fill: Array | None
-    solve: Callable[..., Any]  # of an extended block, kernel, out=, workers=: the result's block
-
-
-class Blocks(NamedTuple):
-    """What the arguments of a call say of its result, and the cut, where there is one."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    whole: Callable[..., Any]  # the function, of two arrays
-    cut: Cut | None
 
 
 def is_needed(in1: Any, in2: Any, out: Any, progress: Any) -> bool:
@@ -62,12 +37,6 @@ def is_needed(in1: Any, in2: Any, out: Any, progress: Any) -> bool:
     if progress is not None and progress is not False:
         return True
     return out is not None and (_is_target(out) or _is_stored(in1))
-
-
-def is_lazy(*arrays: Any) -> bool:
-    """Whether there is an array of dask. Whoever has one has imported dask."""
-    module = sys.modules.get("dask.array")
-    return module is not None and any(isinstance(array, module.Array) for array in arrays)
 
 
 def _is_array(a: Any, method: str) -> bool:
@@ -96,8 +65,10 @@ def _is_same(a: Any, b: Any) -> bool:
     """Whether two arrays may share memory, or are known to be of one file."""
     if a is b:
         return True
-    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
-        return False
+    arrays = isinstance(a, np.ndarray), isinstance(b, np.ndarray)
+    if not all(arrays):
+        # Arrays of zarr and h5py are equal if they are one array of one file.
+        return not any(arrays) and (a == b) is True
     files = {getattr(x, "filename", None) for x in (a, b)}
     return np.may_share_memory(a, b) or (len(files) == 1 and None not in files)
 
@@ -107,69 +78,6 @@ def _loaded(a: Any) -> Array:
     if _is_stored(a):
         a = a[tuple(slice(0, n) for n in a.shape)]
     return np.asarray(a)
-
-
-# --- what a call asks for ------------------------------------------------------------------------
-
-
-def blocks_of(
-    function: Callable[..., Any], in1: Any, in2: Any, arguments: dict[str, Any]
-) -> Blocks:
-    """Check the arguments of a call by shapes and dtypes, and find out how to cut it.
-
-    The arrays need no more than a shape and a dtype.
-    """
-    name = function.__name__
-    mode = arguments["mode"]
-    a, b = (np.broadcast_to(np.zeros((), x.dtype), x.shape) for x in (in1, in2))
-
-    whole = partial(function, **arguments)
-    if name in ("convolve2d", "correlate2d"):
-        axes, boundary = arguments["axes"], arguments["boundary"]
-        problem, pair, shape = _images.stacked(
-            name, a, b, mode, boundary, arguments["fillvalue"], axes, arguments["method"]
-        )
-        dtype, edge, fill = problem.dtype, BOUNDARIES[boundary], problem.fill
-        _solve.check_method(arguments["method"])
-        # A 2-D kernel has its axes in the result's order; others count them for themselves.
-        if b.ndim == 2:
-            core = dict(zip(sorted(pair), b.shape, strict=True))
-        else:
-            own = _images.axes_of(axes, b.ndim)
-            core = {i: b.shape[j] for i, j in zip(pair, own, strict=True)}
-        kept = {"axes": axes, "method": arguments["method"]}
-        plain = a.ndim == len(shape) and b.size == prod(core.values())
-    else:
-        axes = arguments.get("axes")
-        if name in _nd.METHODLESS and a.ndim == b.ndim > 0 and a.size and b.size == 1:
-            # A product, which would be computed to see its shape: one of few elements tells.
-            few = a[(slice(0, 2),) * a.ndim]
-            dtype = _nd.task_of(name, few, b, mode, "auto", axes).dtype
-            solve = partial(function, mode="valid", axes=axes)
-            cut = Cut(a.shape, dtype, (1,) * a.ndim, (0,) * a.ndim, FILL, None, solve)
-            return Blocks(a.shape, dtype, whole, cut)
-        task = _nd.task_of(name, a, b, mode, arguments.get("method", "auto"), axes)
-        if not isinstance(task, _nd.Task):
-            result = np.asarray(task)
-            return Blocks(result.shape, result.dtype, whole, None)
-        shape, dtype, edge, fill = task.job.shape, task.dtype, FILL, None
-        paired = task.job.paired
-        core = {i: b.shape[i] for i in range(a.ndim) if not paired[i]}
-        kept = {key: arguments[key] for key in ("axes", "method") if key in arguments}
-        plain = all(b.shape[i] == 1 for i in range(a.ndim) if paired[i])
-        # In one dimension nothing is multiplied with what lies outside.
-        plain &= a.ndim > 1 or (isinstance(in2, np.ndarray) and all_finite(in2))
-    if not (plain and core and prod(shape) and all(0 < m <= a.shape[i] for i, m in core.items())):
-        return Blocks(shape, dtype, whole, None)
-    taps = tuple(core.get(i, 1) for i in range(a.ndim))
-    centre = [(m - 1) // 2 if name == "correlate2d" else m // 2 for m in taps]
-    before = {"full": [m - 1 for m in taps], "same": centre, "valid": [0] * a.ndim}[mode]
-    solve = partial(function, mode="valid", **kept)
-    cut = Cut(shape, dtype, taps, tuple(before), edge, fill, solve)
-    return Blocks(shape, dtype, whole, cut)
-
-
-# --- one block after the other -------------------------------------------------------------------
 
 
 def _lengths(cut: Cut, chunks: Any) -> list[int]:
@@ -197,41 +105,6 @@ def _lengths(cut: Cut, chunks: Any) -> list[int]:
             shorter = half // chunk * chunk
         lengths[axis] = shorter
     return lengths
-
-
-def _runs(low: int, high: int, n: int, boundary: int) -> Iterator[tuple[slice, slice, int]]:
-    """Where coordinates low ... high - 1 of an extended axis are: to, from, and the direction."""
-    p = low
-    while p < high:
-        period, q = divmod(p, n)
-        length = min(high - p, n - q)
-        to = slice(p - low, p - low + length)
-        if boundary == SYMM and period % 2:
-            yield to, slice(n - q - length, n - q), -1
-        elif boundary != FILL or period == 0:
-            yield to, slice(q, q + length), 1
-        p += length
-
-
-def read(cut: Cut, source: Any, lows: list[int], highs: list[int]) -> Array:
-    """Read a part of the extended input; the coordinates are those of the input itself."""
-    runs = [
-        list(_runs(low, high, n, cut.boundary if m > 1 else FILL))
-        for low, high, n, m in zip(lows, highs, source.shape, cut.taps, strict=True)
-    ]
-    shape = [high - low for low, high in zip(lows, highs, strict=True)]
-    if prod(map(len, runs)) == 1 and all(
-        (to.start, to.stop) == (0, n) for ((to, _, _),), n in zip(runs, shape, strict=True)
-    ):
-        return np.asarray(source[tuple(place for ((_, place, _),) in runs)])
-    dtype = np.dtype(source.dtype)
-    if cut.fill is not None:
-        dtype = np.result_type(dtype, cut.dtype)
-    extended = np.full(shape, 0 if cut.fill is None else cut.fill.item(), dtype)
-    for parts in product(*runs):
-        to, place, steps = zip(*parts, strict=True)
-        extended[to] = np.asarray(source[place])[tuple(slice(None, None, step) for step in steps)]
-    return extended
 
 
 def call(

@@ -1,20 +1,31 @@
-"""Results that dask computes, chunk by chunk."""
+"""Results that dask computes, chunk by chunk.
+
+A chunk of the result is one task. It is given the chunk of the image at the same place and, of the
+neighbours, the strips that its halo covers. All strips of a chunk are cut by one task: a scheduler
+needs about a millisecond for each, however little it does.
+"""
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_right
+from functools import partial
+from itertools import accumulate, pairwise, product
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dask
 import dask.array as da
 import numpy as np
-from dask.array.overlap import overlap
+from dask.highlevelgraph import HighLevelGraph
 
-from fastconv._blocks import blocks_of, is_lazy
+from fastconv._cut import blocks_of, is_lazy, read, runs
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fastconv._cut import Cut
+
+    Array = np.ndarray[Any, Any]
 
 
 def lazily(
@@ -33,41 +44,27 @@ def lazily(
         result = dask.delayed(whole, pure=True)(_delayed(in1), kernel, workers=threads)
         return da.from_delayed(result, shape, dtype)
     image = in1 if is_lazy(in1) else da.from_array(in1)
-    widths = [
-        (before, m + n - 1 - length - before)
-        for n, m, length, before in zip(shape, cut.taps, in1.shape, cut.before, strict=True)
-    ]
-    if any(map(any, widths)):
-        if cut.fill is not None:
-            image = image.astype(np.result_type(image.dtype, dtype))
-        pad = {"constant_values": 0 if cut.fill is None else cut.fill.item()}
-        mode = ("constant", "wrap", "symmetric")[cut.boundary]
-        extended = da.pad(image, widths, mode, **(pad if mode == "constant" else {}))
-    else:
-        extended = image
-    # A chunk takes its halo from its neighbours; the first and the last have one of their own.
-    own, results, depth = [], [], {}
-    for axis, (sizes, m) in enumerate(zip(image.chunks, cut.taps, strict=True)):
-        before, behind = widths[axis]
-        low = before if before + behind == m - 1 else (m - 1) // 2
-        high = m - 1 - low
-        lengths = _merged(sizes, max(low, high) + 1)
-        lengths[0] += before
-        lengths[-1] += behind
-        own.append(tuple(lengths))
-        lengths[0] -= low
-        lengths[-1] -= high
-        results.append(tuple(lengths))
-        depth[axis] = (low, high)
-    extended = overlap(extended.rechunk(own), depth, boundary="none", allow_rechunk=False)
-    return extended.map_blocks(
-        cut.solve,
-        kernel,
-        workers=threads,
-        chunks=tuple(results),
-        dtype=dtype,
+    token = dask.base.tokenize(image, kernel, function.__name__, arguments, threads)
+    name = f"{function.__name__}-{token}"
+    axes = [_parts(cut, axis, sizes) for axis, sizes in enumerate(image.chunks)]
+    graph: dict[Any, Any] = {}
+    strips = _Strips(image.name, f"strips-{token}")
+    for index in np.ndindex(*map(len, axes)):
+        parts = [axis[i] for axis, i in zip(axes, index, strict=True)]
+        pieces = [
+            strips.piece(*zip(*at, strict=True)) for at in product(*(p.pieces for p in parts))
+        ]
+        corners, keys, numbers = zip(*pieces, strict=True)
+        lows, highs = zip(*((part.low, part.high) for part in parts), strict=True)
+        window = partial(_Window, image.shape, image.dtype, corners, numbers)
+        solve = partial(_solved, window, cut, lows, highs, threads)
+        graph[(name, *index)] = (solve, kernel.key, list(keys))
+    graph |= strips.tasks()
+    return da.Array(
+        HighLevelGraph.from_collections(name, graph, dependencies=[image, kernel]),
+        name,
+        [[part.length for part in axis] for axis in axes],
         meta=np.empty((0,) * len(shape), dtype),
-        name=f"{function.__name__}-{dask.base.tokenize(extended, kernel, arguments, threads)}",
     )
 
 
@@ -79,10 +76,116 @@ def _delayed(x: Any) -> Any:
     return dask.delayed(np.array(x), pure=True)
 
 
-def _merged(sizes: tuple[int, ...], least: int) -> list[int]:
-    """Merge chunks until none is shorter than the least, unless all are."""
-    seams, length = [0], sum(sizes)
-    for end in accumulate(sizes):
-        if end - seams[-1] >= least and length - end >= least:
-            seams.append(end)
-    return [stop - start for start, stop in pairwise([*seams, length])]
+class _Part(NamedTuple):
+    """A part of an axis of the result: one chunk's."""
+
+    length: int
+    low: int  # what it needs of the extended image: low ... high - 1, in the image's coordinates
+    high: int
+    pieces: list[tuple[int, int, int, range]]  # chunk, its start and length, what is needed of it
+
+
+def _parts(cut: Cut, axis: int, sizes: tuple[int, ...]) -> list[_Part]:
+    """Cut an axis of the result where the image is cut, or in the middle of the halo there."""
+    m, before, length = cut.taps[axis], cut.before[axis], cut.shape[axis]
+    seams = [0, *accumulate(sizes)]
+    n = seams[-1]
+    shift = (length - n + 1) // 2
+    cuts = [0]
+    for seam in seams:
+        # No chunk is shorter than half the halo, unless the image is.
+        if seam - cuts[-1] > m // 2 and n - seam > m // 2:
+            cuts.append(seam)
+    ends = [0, *(seam + shift for seam in cuts[1:]), length]
+    parts = []
+    for start, stop in pairwise(ends):
+        low, high = start - before, stop - before + m - 1
+        needed: dict[int, tuple[int, int]] = {}
+        for _, place, _ in runs(cut, axis, low, high, n):
+            chunk = bisect_right(seams, place.start) - 1
+            while seams[chunk] < place.stop:
+                first, last = max(place.start, seams[chunk]), min(place.stop, seams[chunk + 1])
+                other = needed.get(chunk, (first, last))
+                needed[chunk] = min(first, other[0]), max(last, other[1])
+                chunk += 1
+        pieces = [
+            (chunk, seams[chunk], sizes[chunk], range(first - seams[chunk], last - seams[chunk]))
+            for chunk, (first, last) in needed.items()
+        ]
+        parts.append(_Part(stop - start, low, high, pieces))
+    return parts
+
+
+class _Strips:
+    """What is cut out of chunks for their neighbours."""
+
+    def __init__(self, image: str, name: str) -> None:
+        self.image, self.name = image, name
+        self.wanted: dict[tuple[int, ...], dict[tuple[range, ...], int]] = {}
+
+    def piece(self, chunk: Any, start: Any, length: Any, place: Any) -> tuple[Any, Any, int | None]:
+        """Tell where a piece lies, which task returns it, and its number among that task's."""
+        if all(2 * len(needed) >= n for needed, n in zip(place, length, strict=True)):
+            return start, (self.image, *chunk), None
+        wanted = self.wanted.setdefault(chunk, {})
+        number = wanted.setdefault(place, len(wanted))
+        corner = tuple(p + needed.start for p, needed in zip(start, place, strict=True))
+        return corner, (self.name, *chunk), number
+
+    def tasks(self) -> dict[Any, Any]:
+        return {
+            (self.name, *chunk): (partial(_cut_out, tuple(places)), (self.image, *chunk))
+            for chunk, places in self.wanted.items()
+        }
+
+
+def _cut_out(places: tuple[tuple[range, ...], ...], chunk: Any) -> list[Array]:
+    # Copies, or the chunk would live as long as they do.
+    return [np.array(chunk[tuple(slice(r.start, r.stop) for r in place)]) for place in places]
+
+
+def _solved(
+    window: Callable[..., _Window],
+    cut: Cut,
+    lows: tuple[int, ...],
+    highs: tuple[int, ...],
+    threads: int,
+    kernel: Array,
+    arrays: list[Any],
+) -> Array:
+    part = read(cut, window(arrays), lows, highs)
+    return np.asarray(cut.solve(part, kernel, workers=threads))
+
+
+class _Window:
+    """The image, of which some pieces are at hand."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        corners: tuple[tuple[int, ...], ...],
+        numbers: tuple[int | None, ...],
+        arrays: list[Any],
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.pieces = [
+            (corner, np.asarray(array if number is None else array[number]))
+            for corner, number, array in zip(corners, numbers, arrays, strict=True)
+        ]
+
+    def __getitem__(self, place: tuple[slice, ...]) -> Array:
+        whole = np.empty([s.stop - s.start for s in place], self.dtype)
+        for corner, piece in self.pieces:
+            lows = [max(s.start, p) for s, p in zip(place, corner, strict=True)]
+            highs = [min(s.stop, p + n) for s, p, n in zip(place, corner, piece.shape, strict=True)]
+            if all(low < high for low, high in zip(lows, highs, strict=True)):
+                to, source = (
+                    tuple(
+                        slice(low - p, high - p)
+                        for low, high, p in zip(lows, highs, origin, strict=True)
+                    )
+                    for origin in ([s.start for s in place], corner)
+                )
+                whole[to] = piece[source]
+        return whole
