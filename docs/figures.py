@@ -1,4 +1,4 @@
-"""The pictures of the page on convolution and correlation."""
+"""The pictures of the pages on convolution and correlation, and on the architecture."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,21 @@ from matplotlib.patches import FancyArrowPatch
 import fastconv
 
 ORANGE, TEXT = "#d1490c", "#22262a"
+
+# Files of src/fastconv, from the top down, and what a layer hands to the next.
+LAYERS = (
+    ("commands, scipy's names", "__main__ _demo _run _patch _tune", "two arrays"),
+    ("functions", "signal plans _explain _error_bound _choose _config", "arrays in files, of dask"),
+    ("larger than memory", "_blocks _dask _cut", "blocks with their halos"),
+    ("arguments to problems", "_images _nd _slices _fftn _fallback", "2-D problems"),
+    (
+        "problem to result",
+        "_solve _problem _plan _costs _rank_one _fourier _error",
+        "engine, tile, threads",
+    ),
+    ("instruction set, threads", "_dispatch _workers", "pointers, strides, taps"),
+    ("compiled", "_direct _fft _runtime", ""),
+)
 
 
 def _grid(axes: Any, array: np.ndarray[Any, Any], title: str, limit: float) -> None:
@@ -112,6 +127,37 @@ def boundaries(path: Path) -> None:
     figure.savefig(path)
 
 
+def layers(path: Path) -> None:
+    """Boxes of files, one above the other."""
+    figure = Figure(figsize=(8, 6.2), facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, 10), ylim=(len(LAYERS) - 0.02, -0.05))
+    axes.axis("off")
+    for y, (title, files, handed) in enumerate(LAYERS):
+        axes.add_patch(
+            mpl.patches.FancyBboxPatch(
+                (0.15, y + 0.04),
+                9.7,
+                0.56,
+                boxstyle="round,pad=0,rounding_size=0.08",
+                facecolor="#fdf0e8" if y < len(LAYERS) - 1 else "#f5c9a8",
+                edgecolor="#e5a67c",
+            )
+        )
+        axes.text(0.4, y + 0.32, title, va="center", color=TEXT, fontsize=10)
+        names = "  ".join(files.split())
+        axes.text(3.2, y + 0.32, names, va="center", color=TEXT, fontsize=9.5, family="monospace")
+        if handed:
+            axes.annotate(
+                "",
+                (1.2, y + 1.04),
+                (1.2, y + 0.6),
+                arrowprops={"arrowstyle": "-|>", "color": ORANGE, "shrinkA": 0, "shrinkB": 1},
+            )
+            axes.text(1.4, y + 0.81, handed, va="center", color=ORANGE, fontsize=9)
+    figure.savefig(path)
+
+
 def draw(out: Path) -> None:
     """Draw all of them into a folder."""
     out.mkdir(parents=True, exist_ok=True)
@@ -119,3 +165,4 @@ def draw(out: Path) -> None:
         flip(out / "flip.svg")
         modes(out / "modes.svg")
         boundaries(out / "boundaries.svg")
+        layers(out / "layers.svg")

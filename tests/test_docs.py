@@ -1,9 +1,11 @@
 """What the documentation shows: the blocks of its pages, its docstrings, its gallery."""
 
+import ast
 import doctest
 import inspect
 import json
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ GALLERY = sorted((ROOT / "docs" / "gallery").glob("plot_*.py"))
 RUNNER = Path(__file__).parent / "pages.py"
 
 # Pages of prose and tables.
-WITHOUT_CODE = {"accuracy.md", "performance.md", "reliability.md"}
+WITHOUT_CODE = {"accuracy.md", "architecture.md", "performance.md", "reliability.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -104,3 +106,36 @@ def test_the_plots_show_the_numbers_of_the_readme():
     for row, values in ratios.items():
         pattern = rf"^\| {row}[^|]* \| {re.escape(' | '.join(values))} \|$"
         assert re.search(pattern, readme, re.MULTILINE)
+
+
+class Imports(ast.NodeVisitor):
+    """Files of the package that a file imports when it runs."""
+
+    def __init__(self, file):
+        self.names = set()
+        self.visit(ast.parse(file.read_text(encoding="utf-8")))
+
+    def visit_If(self, node):
+        if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+            self.generic_visit(node)
+
+    def visit_ImportFrom(self, node):
+        package, _, file = (node.module or "").partition(".")
+        if package == "fastconv":
+            self.names.update([file] if file else [alias.name for alias in node.names])
+
+
+def test_imports_point_downward_in_the_picture_of_the_layers():
+    pytest.importorskip("matplotlib")
+    layers = runpy.run_path(str(ROOT / "docs" / "figures.py"))["LAYERS"]
+    depth = {file: i for i, (_, files, _) in enumerate(layers) for file in files.split()}
+    sources = {
+        file.stem: file
+        for suffix in ("py", "pyx")
+        for file in (ROOT / "src" / "fastconv").glob(f"*.{suffix}")
+    }
+    assert set(depth) == set(sources) - {"__init__"}
+    for name, level in depth.items():
+        if sources[name].suffix == ".py":
+            wrong = {file for file in Imports(sources[name]).names if depth.get(file, 99) < level}
+            assert not wrong, (name, wrong)

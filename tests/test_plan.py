@@ -350,6 +350,21 @@ def test_images_smaller_than_the_kernel():
             assert same_bits(out, y)
 
 
+@pytest.mark.parametrize("dtype", ["d", "F", "h"])
+def test_an_image_that_becomes_the_kernel_may_be_any(dtype):
+    """It is not known to be separable, unless it is one row or column."""
+    kernel = np.ones((9, 8), dtype)
+    planned = fastconv.plan(kernel, (4, 5), dtype, mode="valid")
+    assert planned.explanation.engine != "separable"
+    with pytest.raises(ValueError, match="not separable"):
+        fastconv.plan(kernel, (4, 5), dtype, mode="valid", method="separable")
+    if dtype == "F":  # no complex kernel is
+        return
+    row = np.arange(5, dtype=dtype).reshape(1, 5)
+    planned = fastconv.plan(kernel, row.shape, dtype, mode="valid", method="separable")
+    assert same_bits(planned(row), fastconv.convolve2d(row, kernel, "valid"))
+
+
 def test_threads_may_make_and_share_plans():
     rng = np.random.default_rng(13)
     kernel, image = rng.standard_normal((20, 20)), rng.standard_normal((200, 200))

@@ -96,6 +96,10 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         pixel = np.array(1j if self.dtype.kind == "c" else 1, self.dtype)
         image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
+        swapped = problem.kernel.shape != self._arguments[0].shape
+        if swapped and image.size:
+            # It becomes the kernel, and is not the outer product of two vectors.
+            problem = self._prepare(pixel * np.eye(*self.shape, dtype=self.dtype))
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype
         sizes = [" x ".join(map(str, shape)) for shape in (self.shape, problem.kernel.shape)]
@@ -103,7 +107,6 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.explanation = explained(problem, method, threads, title, once=False)
         # Where an image that is smaller than the kernel becomes the kernel, nothing is ready.
         self._ready: tuple[Problem, _solve.Engine] | None = None
-        swapped = problem.kernel.shape != self._arguments[0].shape
         if problem.kernel.size and 0 not in problem.shape and not swapped:
             self._ready = problem, _solve.engine(problem, method, threads, once=False)
 
