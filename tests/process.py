@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+# A time-out is there to end what hangs. An emulated processor needs more patience.
+PATIENCE = float(os.environ.get("FASTCONV_PATIENCE", "1"))
+
 
 def python(*arguments, timeout=120, cwd=None, **environment):
     """Exit code, standard output and error; a variable of the environment that is None is none."""
@@ -16,7 +19,7 @@ def python(*arguments, timeout=120, cwd=None, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=timeout,
+        timeout=timeout * PATIENCE,
         cwd=cwd,
     )
     return done.returncode, done.stdout, done.stderr

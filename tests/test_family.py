@@ -328,7 +328,7 @@ def test_the_original_is_called_where_scipys_functions_were_replaced(monkeypatch
     monkeypatch.setattr(signal, "fftconvolve", fastconv.fftconvolve)
     text = np.array(["1"])
     assert fastconv.fftconvolve(text, text, "same", 0) == (text, text, "same", 0)
-    assert fallbacks["fftconvolve", "dtype <U1"] == 1
+    assert fallbacks["fftconvolve", f"dtype {text.dtype}"] == 1
 
 
 class Foreign:

@@ -10,6 +10,7 @@ import sys
 import zipfile
 
 import pytest
+from process import PATIENCE
 
 from fastconv.__main__ import main
 
@@ -47,9 +48,8 @@ def _here(tmp_path, monkeypatch):
 
 
 def python(*arguments, **kwargs):
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, **kwargs
-    )
+    options = {"capture_output": True, "text": True, "timeout": 120 * PATIENCE}
+    return subprocess.run([sys.executable, *arguments], **options, **kwargs)
 
 
 def run(*arguments):

@@ -15,6 +15,7 @@ fi
 shift
 build=$PWD/build/$processor
 pytest=(-m pytest -p no:cacheprovider)
+export FASTCONV_PATIENCE=20
 
 # This machine's Python, on a processor without AVX. Tests start sys.executable; here it is a
 # script, as the kernel would run the interpreter itself without the emulator.
@@ -42,7 +43,7 @@ fi
 # may be a snapshot whose date has passed.
 root=${FASTCONV_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/fastconv-emulate/$processor}
 if [[ ! -e $root ]]; then
-    packages=python3-scipy,python3-matplotlib,python3-pytest,python3-hypothesis
+    packages=python3-scipy,python3-matplotlib,python3-pytest,python3-hypothesis,python3-threadpoolctl
     rm -rf "$root.new"
     mmdebstrap --variant=extract --architectures="${processor/aarch64/arm64}" \
         --include="$packages,libpython3-dev,libgomp1" \
