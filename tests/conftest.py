@@ -24,14 +24,16 @@ hypothesis.settings.load_profile("fastconv")
 
 def pytest_addoption(parser):
     parser.addoption("--every", type=int, default=1, help="one in so many cases of each test")
+    parser.addoption("--first", type=int, default=0, help="the number of the first of them")
 
 
 def pytest_collection_modifyitems(config, items):
+    every, first = config.getoption("every"), config.getoption("first")
     cases = Counter()
     chosen, others = [], []
     for item in items:
         name = item.nodeid.partition("[")[0]
-        (others if cases[name] % config.getoption("every") else chosen).append(item)
+        (chosen if cases[name] % every == first else others).append(item)
         cases[name] += 1
     items[:] = chosen
     if others:

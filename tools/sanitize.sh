@@ -29,11 +29,13 @@ build() { # compiler flags...
         { tail -n 40 "$SCRATCH/build.log" >&2 && exit 1; }
 }
 
-# All tests but those that look at the memory or the symbols of what was built as usual.
+# All tests but those that look at the memory, the symbols or the stacks of what was built as usual.
+export FASTCONV_PATIENCE=10
 suite=(
     python -m pytest -p no:cacheprovider --ignore tests/test_levels.py --ignore tests/test_memory.py
     --ignore tests/test_wheel.py --deselect tests/test_faults.py::test_calls_without_end_leave_nothing_behind
     --deselect tests/test_faults.py::test_memory_of_kernels_and_tiles_is_given_back
+    --deselect tests/test_processors.py::test_threads_whose_stacks_there_is_no_room_for_are_done_without
 )
 
 case $tool in
