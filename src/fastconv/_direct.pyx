@@ -75,6 +75,7 @@ cdef enum:
     TILE_MAX_ROWS = 64
     TILE_MIN_ROWS = 8 * ROWS
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
+    IN_PLACE = 12               # vectors between its margins for which a row is not gathered
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
     PATIENCE = 1 << 14          # taps of blocks until the next look for signals: some 100 us
 
@@ -417,7 +418,7 @@ cdef void segment(
                 )
                 pointers[i] = gathered
                 # Read, if at all, into lanes that go nowhere; but denormals would be slow.
-                memset(gathered + (x1 - x0 + job.x.k - 1) * job.words, 0, LANES * sizeof(real))
+                store(gathered + (x1 - x0 + job.x.k - 1) * job.words, splat(0))
         pointers += n_rows
         scratch += job.n_rows * job.pitch
     dst = job.out + y0 * job.out_row + x0 * job.out_pixel + part * <Py_ssize_t>sizeof(elem)
@@ -484,7 +485,8 @@ cdef void lay_out(Job* job) noexcept nogil:
     job.hi = min(job.x.m, job.x.n - job.x.k + 1 - job.x.start)
     job.hi = max(job.lo, job.x.m - round_up(job.x.m - job.hi, LANES))
     job.in_place = job.image_pixel == job.words * size and sizeof(elem) == sizeof(real)
-    if not job.in_place or (job.hi - job.lo) * job.words < LANES:
+    # The margins' blocks of one vector cost more than it takes to gather short rows whole.
+    if not job.in_place or (job.hi - job.lo) * job.words < IN_PLACE * LANES:
         job.in_place = False
         job.lo = job.hi = 0
     job.direct = (

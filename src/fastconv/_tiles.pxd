@@ -9,6 +9,10 @@ from libc.string cimport memcpy
 from _word cimport elem, real
 
 cdef extern from "_simd.h":
+    ctypedef real vec
+    enum: LANES
+    vec load(const real*) noexcept nogil
+    void store(real*, vec) noexcept nogil
     real fetch(const char*) noexcept nogil
     void put(char*, real) noexcept nogil
 
@@ -82,10 +86,16 @@ cdef inline void copy_run(
     real* dst, const char* src, Py_ssize_t count, Py_ssize_t pixel, int words, bint turn,
 ) noexcept nogil:
     """count pixels that lie `pixel` bytes apart."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, n = count * words
     cdef Py_ssize_t packed = words * <Py_ssize_t>sizeof(elem)
     if pixel == packed and not turn and sizeof(elem) == sizeof(real):
-        memcpy(dst, src, count * packed)
+        if n < LANES or n > 4 * LANES:
+            memcpy(dst, src, n * sizeof(real))
+            return
+        # The margins of a tile: too short for a call.
+        for i in range(n // LANES):
+            store(dst + i * LANES, load(<const real*>src + i * LANES))
+        store(dst + n - LANES, load(<const real*>src + n - LANES))
     elif pixel == packed and not turn:
         for i in range(count * words):
             dst[i] = fetch(src + i * sizeof(elem))
