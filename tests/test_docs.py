@@ -4,6 +4,7 @@ import ast
 import doctest
 import inspect
 import json
+import math
 import re
 import runpy
 from pathlib import Path
@@ -97,14 +98,17 @@ def test_the_plots_show_the_numbers_of_the_readme():
         bar, case, seconds = cell["bar"], cell["case"], cell["seconds"]
         if bar == "scipy":
             both = seconds["scipy.signal"] * 1e3, seconds["fastconv"] * 1e3
-            assert both == pytest.approx(times.pop(case["kernel"]))
+            assert both == pytest.approx(times.pop(case["kernel"]), rel=5e-3)
         else:
             row = f"{case['dtype']}, {case['image']}²" if bar == "fft" else case["dtype"]
-            ratios.setdefault(row, []).append(f"{cell['value']:.1f}")
+            values = ratios.setdefault(row, {})
+            # The quickest peer's.
+            values[case["kernel"]] = min(cell["value"], values.get(case["kernel"], math.inf))
     assert not times
     assert len(ratios) == 6
     for row, values in ratios.items():
-        pattern = rf"^\| {row}[^|]* \| {re.escape(' | '.join(values))} \|$"
+        written = " | ".join(f"{values[kernel]:.1f}" for kernel in sorted(values))
+        pattern = rf"^\| {row}[^|]* \| {re.escape(written)} \|$"
         assert re.search(pattern, readme, re.MULTILINE)
 
 
