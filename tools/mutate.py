@@ -101,7 +101,7 @@ CHANGES = [
     (r"\b1\b(?!\.)", "0"),
     (r"\b2\b(?!\.)", "1"),
     (r"\b2\b(?!\.)", "3"),
-    (r"\bTrue\b", "False"),
+    (r"(?<!strict=)\bTrue\b", "False"),
     (r"\bFalse\b", "True"),
 ]
 
@@ -161,6 +161,9 @@ def mutants(path):
     return found
 
 
+# Fails without a mutant, for what a process may take here.
+STACKS = "test_threads_whose_stacks_there_is_no_room_for_are_done_without"
+
 # What a mutant may take: bytes of addresses, and seconds of the processor's time for any process
 # and for a single test; by the clock, a busy machine would look like a mutant that hangs.
 MEMORY, PROCESS, TEST = 16 << 30, 1200, 120
@@ -217,6 +220,7 @@ def first_failure(tree, tests, level):
     done, output = run(
         [
             *(sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "limits"),
+            *("--deselect", f"tests/test_processors.py::{STACKS}"),
             *tests,
         ],
         tree,
