@@ -95,6 +95,12 @@ def test_any_dimension(function, mode, shape, taps, chunks):
         np.testing.assert_allclose(lazy.compute(), expected, atol=1e-9)
 
 
+def test_lists():
+    lazy, k = da.ones((4, 5), chunks=2), [[1.0, 2], [3, 4]]
+    assert lazy_and_equal(fastconv.convolve2d(lazy, k), fastconv.convolve2d(np.ones((4, 5)), k))
+    assert lazy_and_equal(fastconv.convolve2d(k, lazy), fastconv.convolve2d(k, np.ones((4, 5))))
+
+
 @pytest.mark.parametrize("axes", [(0, 1), (1, 2), (2, 0), (-1, 1)])
 def test_stacks(axes):
     rng = np.random.default_rng(3)

@@ -107,7 +107,7 @@ CHANGES = [
 
 NO_CODE = re.compile(
     r"\s*(#|//|/\*|\*|\"|'|@|from |import |cdef (?!.* = )|cpdef |ctypedef |class |def |raise "
-    r"|assert |else|try|finally|except|with |return$|\)|\]|\}|enum|typedef|struct|if TYPE_CHECKING)"
+    r"|assert |else|try|finally|except|with |return$|\)|\]|\}|enum|typedef|struct)"
     r"|^[A-Z_]+ [:=]"
 )
 # Only how fast, or what is told: threads, looks for signals, predictions, messages.
@@ -138,7 +138,7 @@ def mutants(path):
         if in_text or quotes:
             in_text = in_text ^ (quotes % 2 == 1)
             continue
-        if re.match(r"cdef (struct|enum|extern)|ctypedef", line):
+        if re.match(r"cdef (struct|enum|extern)|ctypedef|if TYPE_CHECKING", line):
             in_struct = True
         elif line and not line[0].isspace():
             in_struct = False
