@@ -1,6 +1,7 @@
 """Results in blocks: arrays in files, anything that is read and written in parts, progress."""
 
 import itertools
+import os
 import sys
 import tracemalloc
 import types
@@ -302,14 +303,67 @@ def test_an_array_may_be_written_over_itself(tmp_path):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_two_objects_of_one_array_of_zarr_are_known_as_the_same(tmp_path):
-    zarr = pytest.importorskip("zarr")
+def test_files_are_known_by_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
-    first = zarr.create_array(tmp_path / "x", shape=x.shape, chunks=(4, 4), dtype="d")
+    expected = fastconv.convolve2d(x, k, "same")
+    names = ["x", tmp_path / "x"]
+    if os.name == "posix":
+        names.append("another")
+    for name in names:
+        first = np.memmap("x", "d", "w+", shape=x.shape)
+        first[...] = x
+        first.flush()
+        if name == "another":
+            os.link("x", name)
+        second = np.memmap(name, "d", "r+", shape=x.shape)
+        for array in (first, np.asarray(first)):
+            first[...] = x
+            fastconv.convolve2d(array, k, "same", out=second)
+            assert same_bits(np.array(second), expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_arrays_of_one_file_are_known_by_any_name(tmp_path, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.chdir(tmp_path)
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    first = zarr.create_array("x", shape=x.shape, chunks=(4, 4), dtype="d")
     first[:] = x
     second = zarr.open_array(tmp_path / "x", mode="r+")
+    second.attrs["unit"] = "m"
     fastconv.convolve2d(first, k, "same", out=second)
     assert same_bits(second[:], fastconv.convolve2d(x, k, "same"))
+    memory = zarr.storage.MemoryStore()
+    first = zarr.create_array(memory, name="x", shape=x.shape, chunks=(4, 4), dtype="d")
+    first[:] = x
+    other = zarr.create_array(memory, name="y", shape=x.shape, chunks=(4, 4), dtype="d")
+    for out in (other, zarr.open_array(memory, path="x", mode="r+")):
+        fastconv.convolve2d(first, k, "same", out=out)
+        assert same_bits(out[:], fastconv.convolve2d(x, k, "same"))
+
+
+def test_what_holds_arrays_is_not_compared():
+    class Odd:
+        shape, dtype = (6, 5), np.dtype("d")
+
+        def __init__(self):
+            self.array = np.ones(self.shape)
+
+        def __getitem__(self, place):
+            return self.array[place]
+
+        def __setitem__(self, place, values):
+            self.array[place] = values
+
+        def __eq__(self, other):
+            raise RuntimeError("compared")
+
+        __hash__ = None
+
+    a, b = Odd(), Odd()
+    fastconv.convolve2d(a, np.ones((3, 3)), "same", out=b)
+    assert same_bits(b.array, fastconv.convolve2d(a.array, np.ones((3, 3)), "same"))
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -4,6 +4,7 @@ import itertools
 import os
 import pickle
 import threading
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -93,6 +94,26 @@ def test_any_dimension(function, mode, shape, taps, chunks):
         if function in ("convolve", "correlate"):
             assert lazy_and_equal(lazy, expected)
         np.testing.assert_allclose(lazy.compute(), expected, atol=1e-9)
+
+
+def test_empty_chunks_and_empty_arrays():
+    k = np.ones((3, 2))
+    none = da.zeros((4, 0), chunks=((2, 2), (0, 0)))
+    assert lazy_and_equal(fastconv.convolve2d(none, k), np.zeros((6, 1)))
+    line = da.zeros(0, chunks=((0, 0),))
+    assert lazy_and_equal(fastconv.convolve(line, k[:, 0], "same"), np.zeros(0))
+    some = da.concatenate([da.ones((0, 5)), da.ones((4, 5)), da.ones((0, 5))])
+    assert lazy_and_equal(fastconv.convolve2d(some, k), fastconv.convolve2d(np.ones((4, 5)), k))
+
+
+def test_objects_are_left_to_scipy_in_one_task():
+    x, k = np.array([Decimal(n) for n in range(6)]), np.array([Decimal(2), Decimal(1)])
+    expected = fastconv.convolve(x, k, method="direct")
+    lazy = da.from_array(x, chunks=2)
+    for pair in ((lazy, k), (x, da.from_array(k, chunks=2)), (lazy, lazy[1:3])):
+        y = fastconv.convolve(*pair, method="direct").compute()
+        assert y.tolist() == np.convolve(x, np.asarray(pair[1])).tolist()
+    assert expected.tolist() == np.convolve(x, k).tolist()
 
 
 def test_lists():
@@ -277,7 +298,10 @@ def test_what_happens_to_arguments_later_does_not_matter():
     lazy, k, axes = da.ones((9, 9), chunks=3), np.ones((3, 3)), [1]
     y = fastconv.convolve2d(lazy, k, "same")
     z = fastconv.fftconvolve(lazy, np.ones((9, 3)), "same", axes=axes)
-    k[:], axes[0] = 2, 0
+    fill = np.array([4.0])
+    w = fastconv.convolve2d(da.ones((2, 2)), np.ones((5, 5)), fillvalue=fill)
+    k[:], axes[0], fill[0] = 2, 0, 0
+    assert w[0, 0].compute() == 97
     assert y.sum().compute() == 625
     assert z.shape == z.compute().shape
 

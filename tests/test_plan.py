@@ -356,13 +356,14 @@ def test_an_image_that_becomes_the_kernel_may_be_any(dtype):
     kernel = np.ones((9, 8), dtype)
     planned = fastconv.plan(kernel, (4, 5), dtype, mode="valid")
     assert planned.explanation.engine != "separable"
-    with pytest.raises(ValueError, match="not separable"):
-        fastconv.plan(kernel, (4, 5), dtype, mode="valid", method="separable")
     if dtype == "F":  # no complex kernel is
         return
-    row = np.arange(5, dtype=dtype).reshape(1, 5)
-    planned = fastconv.plan(kernel, row.shape, dtype, mode="valid", method="separable")
-    assert same_bits(planned(row), fastconv.convolve2d(row, kernel, "valid"))
+    planned = fastconv.plan(kernel, (4, 5), dtype, mode="valid", method="separable")
+    assert planned(np.ones((0, 4, 5), dtype)).shape == (0, 6, 4)
+    with pytest.raises(ValueError, match="not separable"):
+        planned(np.eye(4, 5, dtype=dtype))
+    image = np.outer([1, 2, 3, 1], np.arange(5)).astype(dtype)
+    assert same_bits(planned(image), fastconv.convolve2d(image, kernel, "valid"))
 
 
 def test_threads_may_make_and_share_plans():

@@ -28,10 +28,24 @@ def test_arrays_of_one_dtype_give_that_dtype() -> None:
     assert [x.dtype.char for x in (a, b, c, d)] == ["f", "F", "B", "d"]
 
 
-def test_transforms_of_integers_are_floats() -> None:
-    a = assert_type(fftconvolve(i4, i4, axes=(0, 1)), NDArray[np.float64])
-    b = assert_type(fftconvolve(i4, u1), NDArray[np.floating[Any]])
+def test_transforms_of_integers_are_real() -> None:
+    a = assert_type(fftconvolve(i4, i4, axes=[0, 1]), Real)
+    b = assert_type(fftconvolve(i4, u1), Real)
     assert a.dtype == b.dtype == np.float64
+    # What is a product stays one of integers.
+    assert fftconvolve(i4, np.ones((1, 1), np.int32)).dtype == np.int32
+
+
+def test_arrays_made_in_the_call() -> None:
+    a = assert_type(convolve2d(u1, np.full((3, 3), 1 / 9, np.float32)), Real)
+    b = assert_type(convolve2d(np.ones((9, 9)), np.ones((3, 3), np.float32)), Real)
+    c = assert_type(convolve2d(f8, np.ones((3, 3), np.complex64)), Complex)
+    d = assert_type(correlate2d(u1.astype(np.float32), f8), Real)
+    e = assert_type(convolve2d(np.zeros((3, 3), np.complex64), np.ones((2, 2))), Complex)
+    f = assert_type(fftconvolve(i4, np.ones((2, 2), np.uint8)), Real)
+    assert [x.dtype.kind for x in (a, b, c, d, e, f)] == ["f", "f", "c", "f", "c", "f"]
+    assert convolve2d.__name__ == "convolve2d"
+    assert convolve2d(f8, f8, axes=(np.int64(0), np.int64(1))).shape == (5, 5)
 
 
 def test_real_and_complex() -> None:

@@ -67,7 +67,7 @@ PYTHONPATH=$build${PYTHONPATH:+:$PYTHONPATH} \
 
 # Installing would have chosen a BLAS and a LAPACK.
 libraries=/usr/lib/$triple
-exec bwrap --bind "$root/usr" /usr --symlink usr/bin /bin --symlink usr/lib /lib \
+exec bwrap --bind "$root/usr" /usr --ro-bind "$root/etc" /etc --symlink usr/bin /bin --symlink usr/lib /lib \
     --dev /dev --proc /proc --tmpfs /tmp --bind "$PWD" "$PWD" \
     --setenv LD_LIBRARY_PATH "$libraries/blas:$libraries/lapack" \
     --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \

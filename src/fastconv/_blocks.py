@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from itertools import product
@@ -65,12 +66,35 @@ def _is_same(a: Any, b: Any) -> bool:
     """Whether two arrays may share memory, or are known to be of one file."""
     if a is b:
         return True
-    arrays = isinstance(a, np.ndarray), isinstance(b, np.ndarray)
-    if not all(arrays):
-        # Arrays of zarr and h5py are equal if they are one array of one file.
-        return not any(arrays) and (a == b) is True
-    files = {getattr(x, "filename", None) for x in (a, b)}
-    return np.may_share_memory(a, b) or (len(files) == 1 and None not in files)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
+        return True
+    file = _file_of(a)
+    return file is not None and file == _file_of(b)
+
+
+def _file_of(a: Any) -> tuple[Any, ...] | None:
+    """Tell a file from others, and the name of an array in it; None: no file is known."""
+    path: Any
+    name: Any = None
+    if isinstance(a, np.ndarray):
+        while a is not None and not isinstance(a, np.memmap):
+            a = getattr(a, "base", None)
+        path = getattr(a, "filename", None)
+    elif hasattr(a, "store_path"):  # zarr
+        store, name = a.store_path.store, a.store_path.path
+        if not hasattr(store, "root"):
+            return store, name
+        # A folder for each array.
+        path, name = os.path.join(store.root, name), None  # noqa: PTH118
+    elif hasattr(a, "file"):  # h5py
+        path, name = getattr(a.file, "filename", None), a.name
+    else:
+        return None
+    try:
+        found = os.stat(path)  # noqa: PTH116 - it may be a number, too
+    except (OSError, TypeError):
+        return None
+    return found.st_dev, found.st_ino, name
 
 
 def _loaded(a: Any) -> Array:
@@ -100,10 +124,7 @@ def _lengths(cut: Cut, chunks: Any) -> list[int]:
             break
         axis = max(can, key=lambda i: lengths[i] / cut.taps[i])
         half, chunk = -(-lengths[axis] // 2), chunks[axis]
-        shorter = -(-half // chunk) * chunk
-        if shorter == lengths[axis]:
-            shorter = half // chunk * chunk
-        lengths[axis] = shorter
+        lengths[axis] = -(-half // chunk) * chunk
     return lengths
 
 
@@ -120,6 +141,8 @@ def call(
     axes = arguments.get("axes")
     if axes is not None and np.iterable(axes):
         arguments["axes"] = tuple(axes)  # it is used more than once, and later
+    if isinstance(arguments.get("fillvalue"), np.ndarray):
+        arguments["fillvalue"] = arguments["fillvalue"].copy()
     if is_lazy(out):
         raise ValueError("an array of dask cannot be written to")
     if is_lazy(in1, in2):

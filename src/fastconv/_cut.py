@@ -92,6 +92,8 @@ def blocks_of(
             result = np.asarray(task)
             return Blocks(result.shape, result.dtype, whole, None)
         shape, dtype, edge, fill = task.job.shape, task.dtype, FILL, None
+        if dtype.kind == "O":  # SciPy's, for which no zeros can be put around
+            return Blocks(shape, dtype, whole, None)
         paired = task.job.paired
         core = {i: b.shape[i] for i in range(a.ndim) if not paired[i]}
         kept = {key: arguments[key] for key in ("axes", "method") if key in arguments}

@@ -69,11 +69,11 @@ def lazily(
 
 
 def _delayed(x: Any) -> Any:
-    if is_lazy(x):
+    if is_lazy(x) and x.size:
         (block,) = x.rechunk(-1).to_delayed().ravel()
         return block
     # A copy, for whoever has the array may change it before it is used.
-    return dask.delayed(np.array(x), pure=True)
+    return dask.delayed(np.array(x) if x.size else np.empty(x.shape, x.dtype), pure=True)
 
 
 class _Part(NamedTuple):

@@ -97,8 +97,8 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
         swapped = problem.kernel.shape != self._arguments[0].shape
-        if swapped and image.size:
-            # It becomes the kernel, and is not the outer product of two vectors.
+        if swapped and image.size and method != "separable":
+            # It becomes the kernel, and may be no outer product of two vectors.
             problem = self._prepare(pixel * np.eye(*self.shape, dtype=self.dtype))
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype

@@ -1,5 +1,6 @@
 # What the annotations in signal.py cannot say: arrays of one dtype give that dtype, complex arrays
-# complex ones, real arrays real ones. Functions of one signature share it.
+# complex ones, real arrays real ones. Functions of one signature share it. A product of arrays
+# without dimensions is a scalar, which is not told apart, nor is what is empty.
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, SupportsIndex, TypedDict, TypeVar, Unpack, overload
@@ -32,19 +33,24 @@ _Integer = TypeVar(
     np.uint32,
     np.uint64,
 )
+# Variables, for an array made in the call must be taken for what it is, not for what is asked for.
+_C = TypeVar("_C", bound=np.complexfloating[Any, Any])
+_R1 = TypeVar("_R1", bound=np.integer[Any] | np.floating[Any])
+_R2 = TypeVar("_R2", bound=np.integer[Any] | np.floating[Any])
 _Complex = NDArray[np.complexfloating[Any, Any]]
-_Real = NDArray[np.integer[Any] | np.floating[Any]] | Sequence[float] | Sequence[Sequence[float]]
+_Rows = Sequence[float] | Sequence[Sequence[float]]
 _Number = np.integer[Any] | np.floating[Any]
 
 class _Common(TypedDict, total=False):
     workers: SupportsIndex | None
-    progress: bool | Callable[[int, int], object] | None
+    progress: bool | np.bool | Callable[[int, int], object] | None
 
 class _InImages(_Common, total=False):
-    axes: tuple[int, int] | None
+    axes: Sequence[SupportsIndex] | None
     method: str
 
 class _OfImages(Protocol):
+    __name__: str
     @overload
     def __call__(
         self,
@@ -72,7 +78,7 @@ class _OfImages(Protocol):
     @overload
     def __call__(
         self,
-        in1: _Complex,
+        in1: NDArray[_C],
         in2: ArrayLike,
         mode: str = ...,
         boundary: str = ...,
@@ -85,7 +91,7 @@ class _OfImages(Protocol):
     def __call__(
         self,
         in1: ArrayLike,
-        in2: _Complex,
+        in2: NDArray[_C],
         mode: str = ...,
         boundary: str = ...,
         fillvalue: Any = ...,
@@ -96,8 +102,8 @@ class _OfImages(Protocol):
     @overload
     def __call__(
         self,
-        in1: _Real,
-        in2: _Real,
+        in1: NDArray[_R1] | _Rows,
+        in2: NDArray[_R2] | _Rows,
         mode: str = ...,
         boundary: str = ...,
         fillvalue: Any = ...,
@@ -119,6 +125,7 @@ class _OfImages(Protocol):
     ) -> Any: ...
 
 class _Sum(Protocol):
+    __name__: str
     @overload
     def __call__(
         self,
@@ -144,7 +151,7 @@ class _Sum(Protocol):
     @overload
     def __call__(
         self,
-        in1: _Complex,
+        in1: NDArray[_C],
         in2: ArrayLike,
         mode: str = ...,
         method: str = ...,
@@ -156,7 +163,7 @@ class _Sum(Protocol):
     def __call__(
         self,
         in1: ArrayLike,
-        in2: _Complex,
+        in2: NDArray[_C],
         mode: str = ...,
         method: str = ...,
         *,
@@ -166,8 +173,8 @@ class _Sum(Protocol):
     @overload
     def __call__(
         self,
-        in1: _Real,
-        in2: _Real,
+        in1: NDArray[_R1] | _Rows,
+        in2: NDArray[_R2] | _Rows,
         mode: str = ...,
         method: str = ...,
         *,
@@ -187,6 +194,7 @@ class _Sum(Protocol):
     ) -> Any: ...
 
 class _Transform(Protocol):
+    __name__: str
     @overload
     def __call__(
         self,
@@ -208,11 +216,11 @@ class _Transform(Protocol):
         *,
         out: None = ...,
         **options: Unpack[_Common],
-    ) -> NDArray[np.float64]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
-        in1: _Complex,
+        in1: NDArray[_C],
         in2: ArrayLike,
         mode: str = ...,
         axes: Any = ...,
@@ -224,7 +232,7 @@ class _Transform(Protocol):
     def __call__(
         self,
         in1: ArrayLike,
-        in2: _Complex,
+        in2: NDArray[_C],
         mode: str = ...,
         axes: Any = ...,
         *,
@@ -234,14 +242,14 @@ class _Transform(Protocol):
     @overload
     def __call__(
         self,
-        in1: _Real,
-        in2: _Real,
+        in1: NDArray[_R1] | _Rows,
+        in2: NDArray[_R2] | _Rows,
         mode: str = ...,
         axes: Any = ...,
         *,
         out: None = ...,
         **options: Unpack[_Common],
-    ) -> NDArray[np.floating[Any]]: ...
+    ) -> NDArray[_Number]: ...
     @overload
     def __call__(
         self,
