@@ -21,7 +21,7 @@ GALLERY = sorted((ROOT / "docs" / "gallery").glob("plot_*.py"))
 RUNNER = Path(__file__).parent / "pages.py"
 
 # Pages of prose and tables.
-WITHOUT_CODE = {"accuracy.md", "architecture.md", "performance.md", "reliability.md"}
+WITHOUT_CODE = {"architecture.md", "performance.md", "reliability.md"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

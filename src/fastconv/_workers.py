@@ -116,7 +116,8 @@ class set_workers:  # noqa: N801 - scipy.fft's name
     Choose the number of threads that calls use by default.
 
     As a context manager it holds inside the ``with`` block, as `scipy.fft.set_workers`; called on
-    its own it holds until the next call. Either way it holds for the current thread or task.
+    its own it holds until it is called again. Either way it holds for the current thread or task;
+    others start from the default. ``OMP_NUM_THREADS`` limits a whole process.
 
     Parameters
     ----------

@@ -141,8 +141,8 @@ def convolve2d(
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
     blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
     smaller problem may be summed in another order. An `out` that is written block by block may be
-    `in1` only if it is the same object, or a memmap of the same file; where a block cannot be
-    computed, those before it are written.
+    the file of `in1`, under any name, and the result is computed in memory then; where a block
+    cannot be computed, those before it are written.
 
     Examples
     --------
@@ -363,8 +363,8 @@ def convolve(
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
     blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
     smaller problem may be summed in another order. An `out` that is written block by block may be
-    `in1` only if it is the same object, or a memmap of the same file; where a block cannot be
-    computed, those before it are written.
+    the file of `in1`, under any name, and the result is computed in memory then; where a block
+    cannot be computed, those before it are written.
 
     Examples
     --------
