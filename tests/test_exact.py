@@ -211,3 +211,18 @@ def test_the_result_is_a_fresh_contiguous_plain_array(function, dtype):
         assert y.flags.owndata
         assert y.flags.writeable
         assert y.flags.aligned
+
+
+@pytest.mark.parametrize("width", [69, 81, 245])
+def test_tiles_of_tall_kernels_are_narrow(width):
+    """So narrow that a tile's part between the margins is shorter than a block."""
+    rng = np.random.default_rng(21)
+    image, kernel = rng.integers(-9, 10, (260, width)), rng.integers(-9, 10, (251, 41))
+    padded = np.pad(image, ((125, 125), (20, 20)))
+    expected = sum(
+        kernel[250 - i, 40 - j] * padded[i : i + 260, j : j + width]
+        for i, j in np.ndindex(kernel.shape)
+    )
+    image, kernel = image.astype("d"), kernel.astype("d")
+    result = fastconv.convolve2d(image, kernel, "same", method="direct")
+    assert same_bits(result, expected.astype("d"))

@@ -47,6 +47,8 @@ NO_FORK = "there is a fork here"
 PROCESSOR = "another processor"
 SCALAR = "lengths are multiples of LANES, so no 3 or 5 comes last where there are vectors"
 PYTHON = "exceptions of Python's arithmetic"
+NO_MEMORY = "tests/no_memory.py lets it happen, in a process whose counters are lost"
+TABLE = "a jump table, in which 3 and 5 have the same entry where there are vectors"
 
 # file: {code of a line, as it stands there: reason}
 UNREACHED = {
@@ -77,6 +79,8 @@ UNREACHED = {
     "_fallback.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fft.pyx": {
+        'raise MemoryError(f"fastconv could not get {size:.3g} bytes of memory")': NO_MEMORY,
+        'raise MemoryError("fastconv could not get memory for its twiddles")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",
         "spectrum_of_block(job, tile, y, spectrum, factor)": COUNTED,
         "solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)": COUNTED,
@@ -90,7 +94,12 @@ UNREACHED = {
             "product_pass(x, n, h, 5)",
         ),
         SCALAR,
-    ),
+    )
+    | {"if radix == 8:": TABLE},
+    "_memory.h": {
+        "if (posix_memalign(&p, page, size)) return NULL;": NO_MEMORY,
+        "if (block == NULL) return NULL;": NO_MEMORY,
+    },
     "_runtime.pyx": {
         'sys.modules["threading"].main_thread().ident if "threading" in sys.modules': "coverage.py "
         "imports threading first",
@@ -98,6 +107,7 @@ UNREACHED = {
         "main_ident = PyThread_get_thread_ident()": CHILD,
     },
     "_threads.h": {
+        "if (c == NULL) return 0;": NO_MEMORY,
         "return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);": "it does not fail",
         "static void after_fork(void) {": CHILD,
         "calls = 0;": CHILD,
