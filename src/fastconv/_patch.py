@@ -467,6 +467,8 @@ class Report:
         lines = [f"{'scipy.signal':<20}{'accelerated':>11}{'fell back':>11}"]
         for name, accelerated in self.accelerated.items():
             reasons = self.fell_back[name]
+            if not (accelerated or reasons):
+                continue
             lines.append(f"{name:<20}{accelerated:>11}{sum(reasons.values()):>11}")
             by_count = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
             lines += [f"{count:>42}  {reason}" for reason, count in by_count]
@@ -482,7 +484,7 @@ def report() -> Report:
     Returns
     -------
     Report
-        Prints as a table. ``accelerated`` is a dict of counts by function. ``fell_back`` is a dict
+        Prints as a table of what was called. ``accelerated`` is a dict of counts by function. ``fell_back`` is a dict
         of dicts: counts by reason, by function.
 
     See Also
