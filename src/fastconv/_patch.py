@@ -484,8 +484,8 @@ def report() -> Report:
     Returns
     -------
     Report
-        Prints as a table of what was called. ``accelerated`` is a dict of counts by function. ``fell_back`` is a dict
-        of dicts: counts by reason, by function.
+        Prints as a table of what was called. ``accelerated`` is a dict of counts by function.
+        ``fell_back`` is a dict of dicts: counts by reason, by function.
 
     See Also
     --------
