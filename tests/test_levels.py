@@ -76,10 +76,10 @@ def test_only_modules_of_the_level_in_use_are_loaded(level):
     assert set(second.split()) == expected
 
 
-def test_an_import_loads_no_engine_at_all():
-    script = "import sys, fastconv; "
-    script += "print([n for n in sys.modules if '_direct_' in n or '_fft_' in n])"
-    assert printed("-c", script, FASTCONV_ISA=None) == "[]\n"
+def test_all_engines_are_loaded_before_another_library_brings_its_openmp():
+    loaded = "print(sorted(n for n in sys.modules if '_direct_' in n or '_fft_' in n))\n"
+    before, after = printed("-c", f"import sys, fastconv\n{loaded}{USE_ALL}{loaded}").split("[")[1:]
+    assert before.split("]")[0] == after.split("]")[0] != ""
 
 
 # --- which level is used -------------------------------------------------------------------------

@@ -240,7 +240,9 @@ def prepare(tree, levels):
             shutil.copytree(ROOT / name, tree / name, ignore=skip)
         else:
             shutil.copy(ROOT / name, tree / name)
-    done, output = build(tree, " ".join(["_runtime", *(f"*_{level}" for level in levels)]))
+    done, output = build(
+        tree, " ".join(["_runtime", "_direct_ld_baseline", *(f"*_{level}" for level in levels)])
+    )
     if not done:
         raise SystemExit(output)
     shutil.copytree(tree / SOURCES, tree / "unchanged")

@@ -63,6 +63,8 @@ for _char in "bBhHiIlLqQ":
     _bits = 8 * np.dtype(_char).itemsize
     _WORDS[_char] = (f"u{_bits}", methodcaller("view", np.dtype(f"u{_bits // 8}")))
 
+FOURIER_WORDS = ("f32", "f64")
+
 SUPPORTED = frozenset(_WORDS)
 """Type codes of the results that there is an engine for."""
 
@@ -76,6 +78,15 @@ def engine_for(engine: str, word: str) -> ModuleType:
     # long double has no vectors, so one level serves.
     level = "baseline" if word == "ld" else LEVEL
     return import_module(f"fastconv._{engine}_{word}_{level}")
+
+
+# All at once, which takes two milliseconds: a module takes the first OpenMP runtime that it finds,
+# and PyTorch, if it is imported later, brings one that would be found before that of a wheel. Then
+# what `_runtime` does about threads and forks would be done to another runtime.
+for _word in sorted({word for word, _ in _WORDS.values()}):
+    engine_for("direct", _word)
+for _word in FOURIER_WORDS:
+    engine_for("fft", _word)
 
 
 def word_of(dtype: np.dtype[Any]) -> str:

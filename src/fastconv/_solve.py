@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastconv import _error, _plan, _rank_one
-from fastconv._dispatch import engine_for, run, word_of
+from fastconv._dispatch import FOURIER_WORDS, engine_for, run, word_of
 from fastconv._fourier import Transformed
 from fastconv._problem import FILL, Problem, all_finite, check_out, converted
 from fastconv._workers import resolve
@@ -176,7 +176,7 @@ def _transformable(problem: Problem) -> bool:
 @cache
 def lanes() -> tuple[tuple[str, int], ...]:
     """Lanes of the transforms at the level in use."""
-    return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in ("f32", "f64"))
+    return tuple((word, engine_for("fft", word).BUILD["lanes"]) for word in FOURIER_WORDS)
 
 
 def choose(
