@@ -67,8 +67,11 @@ def whole_numbers(rng, shape, dtype, limit=9):
 
 
 def small_numbers(rng, shape, dtype="d"):
-    """Whole numbers so small that sums of products are exact in any dtype but the narrowest."""
-    return whole_numbers(rng, shape, "D" if np.dtype(dtype).kind == "c" else "d").astype(dtype)
+    """Whole array so small that sums of products are exact in any dtype but the narrowest."""
+    array = whole_numbers(rng, shape, "D" if np.dtype(dtype).kind == "c" else "d")
+    if np.dtype(dtype).kind == "u":
+        array = array.astype(np.int64)  # negative floats have no unsigned number of their own
+    return array.astype(dtype)
 
 
 def floats(rng, shape, dtype):
