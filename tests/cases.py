@@ -67,7 +67,7 @@ def whole_numbers(rng, shape, dtype, limit=9):
 
 
 def small_numbers(rng, shape, dtype="d"):
-    """Whole array so small that sums of products are exact in any dtype but the narrowest."""
+    """Whole numbers so small that sums of products are exact in any dtype but the narrowest."""
     array = whole_numbers(rng, shape, "D" if np.dtype(dtype).kind == "c" else "d")
     if np.dtype(dtype).kind == "u":
         array = array.astype(np.int64)  # negative floats have no unsigned number of their own
