@@ -21,7 +21,7 @@ from fastconv._cut import blocks_of, is_lazy, read, runs
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastconv._cut import Cut
 
@@ -177,15 +177,15 @@ class _Window:
     def __getitem__(self, place: tuple[slice, ...]) -> Array:
         whole = np.empty([s.stop - s.start for s in place], self.dtype)
         for corner, piece in self.pieces:
-            lows = [max(s.start, p) for s, p in zip(place, corner, strict=True)]
-            highs = [min(s.stop, p + n) for s, p, n in zip(place, corner, piece.shape, strict=True)]
-            if all(low < high for low, high in zip(lows, highs, strict=True)):
-                to, source = (
-                    tuple(
-                        slice(low - p, high - p)
-                        for low, high, p in zip(lows, highs, origin, strict=True)
-                    )
-                    for origin in ([s.start for s in place], corner)
-                )
-                whole[to] = piece[source]
+            inside = [
+                slice(max(s.start, p), min(s.stop, p + n))
+                for s, p, n in zip(place, corner, piece.shape, strict=True)
+            ]
+            if all(s.start < s.stop for s in inside):
+                whole[_moved(inside, [s.start for s in place])] = piece[_moved(inside, corner)]
         return whole
+
+
+def _moved(place: Sequence[slice], origin: Sequence[int]) -> tuple[slice, ...]:
+    """Return a place as it is counted from an origin."""
+    return tuple(slice(s.start - p, s.stop - p) for s, p in zip(place, origin, strict=True))
