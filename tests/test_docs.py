@@ -79,8 +79,9 @@ def test_every_public_name_is_in_the_reference_and_documented(name):
     assert len(inspect.getdoc(getattr(fastconv, name))) > 20
 
 
-def test_the_example_of_error_bound_is_true():
-    results = doctest.testmod(_error_bound)
+@pytest.mark.parametrize("module", [fastconv, _error_bound], ids=lambda module: module.__name__)
+def test_the_examples_are_true(module):
+    results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
 

@@ -1,17 +1,18 @@
 """scipy.signal's convolutions and correlations, at the speed the processor allows.
 
-A call goes through layers, each of which knows only those below:
+The functions are scipy's, by name, argument and answer: `convolve2d`, `correlate2d`, `convolve`,
+`correlate`, `fftconvolve`, `oaconvolve`, `sepfir2d`, `choose_conv_method`, `correlation_lags`.
 
-    signal       the functions: signatures and documentation
-    _nd, _images arguments in any dimension -> 2-D problems; scipy's checks and words
-    _problem     arguments in two dimensions -> one canonical problem; scipy's checks and words
-    _plan        problem -> engine, by measured costs; _explain and plans show and keep that
-    _solve       problem -> result
-    _dispatch    problem -> compiled module, by word and instruction set
-    _direct      the sum, tile by tile, in registers (_direct.pyx, _tiles.pxd, _simd.h)
+>>> import numpy as np
+>>> import fastconv
+>>> fastconv.convolve2d(np.eye(3), np.ones((2, 2)), mode="same")
+array([[1., 1., 0.],
+       [1., 2., 1.],
+       [0., 1., 2.]])
 
-`patch` and its kin, which put the functions in the place of scipy's, are clients of the first
-layer. They are imported when they are first used.
+Besides these, `plan` makes a kernel ready for many images, `explain` tells how a call is computed,
+`error_bound` how far off a result can be, `set_workers` sets the number of threads, and `patch`
+puts the functions in the place of scipy's.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ __all__ = [
     "unpatch",
 ]
 
+# Imported when they are first used.
 _LATE = {"patch", "patched", "report", "unpatch"}
 _LATE |= {"load_ipython_extension", "unload_ipython_extension"}
 

@@ -30,7 +30,7 @@ ENGINES = {
     "certified": ("certified",),
     "fft": ("fft",),
 }
-"""What each method may choose from. 'fast' is what scipy's `convolve` means by 'auto'."""
+"""What each method may choose from. 'fast' is what `convolve` means by 'auto'."""
 
 # Longest transform along an axis. Beyond it tiles are cut, whatever the kernel.
 MAX_LENGTH = 1 << 22
@@ -175,12 +175,12 @@ def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Pla
     waste = -(-words // facts.lanes) * facts.lanes / words
     outputs = float(m_y) * m_x * facts.images * waste
     planes = facts.image_parts * facts.kernel_parts
+    the_sum = Plan("direct", seconds=_costs.direct(facts.word, outputs, kh, kw, planes))
     found: list[Plan] = []
     others: list[tuple[str, str]] = []
     for engine in ENGINES[method]:
         if engine == "direct":
-            seconds = _costs.direct(facts.word, outputs, kh, kw, planes)
-            found.append(Plan(engine, seconds=seconds))
+            found.append(the_sum)
         elif engine == "separable":
             if not facts.rank_one:
                 others.append((engine, _not_separable(kh, kw)))
@@ -202,8 +202,7 @@ def decide(facts: Facts, method: str, lanes: tuple[tuple[str, int], ...]) -> Pla
                 else:
                     seconds, height, width, line = best
                     found.append(Plan(engine, word, height, width, line, seconds))
-    if not found:
-        return Plan("direct", others=tuple(others))
+    found = found or [the_sum]
     found.sort(key=lambda plan: plan.seconds)
     best_plan = found[0]
     others += [

@@ -245,7 +245,8 @@ def engine(problem: Problem, method: str, workers: int, once: bool = True) -> En
 def check_method(method: str) -> None:
     """Refuse what is no method of the 2-D functions."""
     if method not in _plan.ENGINES:
-        raise ValueError("Acceptable method flags are 'auto', 'direct', 'separable', or 'fft'.")
+        *names, last = map(repr, _plan.ENGINES)
+        raise ValueError(f"Acceptable method flags are {', '.join(names)}, or {last}.")
 
 
 def solve(

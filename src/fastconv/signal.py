@@ -73,18 +73,23 @@ def convolve2d(
         other axes are broadcast, as in `numpy.matmul`; an input with two dimensions is one image.
         The result has the broadcast axes, and rows and columns at the place that `axes` names in
         it. By default the inputs have two dimensions.
-    method : {'auto', 'direct', 'separable', 'fft'}, optional
+    method : {'auto', 'fast', 'direct', 'separable', 'certified', 'fft'}, optional
         How to compute it:
 
         ``auto``
             The fastest way that keeps the accuracy of the defining sum, whatever that is: a sum,
             two of them, or Fourier transforms in float64 whose every output is proved to be as
             accurate, or summed. The default.
+        ``fast``
+            The fastest way of all, be it as ``fft``: what `convolve` does by default.
         ``direct``
             The defining sum.
         ``separable``
             The defining sum in two steps, along the columns and along the rows. The kernel must
             be the outer product of two vectors.
+        ``certified``
+            Fourier transforms in float64 with that proof, for results of float32, complex64 and
+            integers; the defining sum for others.
         ``fft``
             Fourier transforms of one tile after the other, with an accuracy of their own; see the
             notes. Tiles with an Inf or a NaN are summed.
@@ -215,7 +220,7 @@ def correlate2d(
         As in `convolve2d`.
     axes : tuple of two ints, optional
         As in `convolve2d`.
-    method : {'auto', 'direct', 'separable', 'fft'}, optional
+    method : {'auto', 'fast', 'direct', 'separable', 'certified', 'fft'}, optional
         As in `convolve2d`.
     out : ndarray or array in a file, optional
         As in `convolve2d`.
