@@ -128,3 +128,17 @@ def test_threads_change_nothing_but_their_number():
 def test_what_the_function_refuses_is_refused(kwargs, words):
     with pytest.raises(ValueError, match=words):
         explain(np.ones((4, 4)), np.ones((2, 2)), **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("images", "side", "taps", "tiles"),
+    [(1, 2000, 999, 1), (4, 300, 99, 4), (5, 300, 99, 1), (64, 300, 99, 4), (4, 9000, 3999, 1)],
+    ids=["one", "one each", "one is left", "many", "large"],
+)
+def test_threads_share_a_tile_or_have_one_each(images, side, taps, tiles):
+    stack = np.broadcast_to(0.0, (images, side, side))
+    kernel = np.broadcast_to(1.0, (taps, taps))
+    told = explain(stack, kernel, "same", axes=(1, 2), method="fft", workers=4)
+    assert told.threads == 4
+    height, width = told.tile
+    assert told.memory == (1 + tiles) * 16 * height * width  # and the kernel's spectrum

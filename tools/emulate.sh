@@ -70,5 +70,5 @@ libraries=/usr/lib/$triple
 exec bwrap --bind "$root/usr" /usr --ro-bind "$root/etc" /etc --symlink usr/bin /bin --symlink usr/lib /lib \
     --dev /dev --proc /proc --tmpfs /tmp --bind "$PWD" "$PWD" \
     --setenv LD_LIBRARY_PATH "$libraries/blas:$libraries/lapack" \
-    --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \
+    --unsetenv PYTHONDONTWRITEBYTECODE --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \
     python3 "${pytest[@]}" "$@"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _fftn, _images, _nd, _plan, _rank_one, _solve
+from fastconv._dispatch import engine_for
 from fastconv._error import growth
 from fastconv._slices import Job, calls, collapse, predict, stacked
 from fastconv._workers import resolve
@@ -158,7 +159,10 @@ def _explain_problem(
     each = " for each image" if facts.images > 1 else ""
     known._rows.append(("tiles", f"{tiles}{each}, each a transform of {points} points in {word}"))
     size = 4 if chosen.word == "f32" else 8
-    known.memory = 2 * size * height * width * (1 + chosen.line + known.threads)
+    at_once = engine_for("fft", chosen.word).tiles_at_once(
+        ny * nx * facts.images, height * width, known.threads
+    )
+    known.memory = 2 * size * height * width * (1 + chosen.line + at_once)
     if chosen.engine == "fft" and problem.dtype.kind not in "iu":
         constant = growth(chosen.word, height, width, chosen.line, real)
         u = "2**-24" if chosen.word == "f32" else "2**-53"

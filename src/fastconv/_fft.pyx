@@ -445,26 +445,32 @@ cdef inline bint is_left(const Job* job, Py_ssize_t row) noexcept nogil:
     return stopped(job.call) if row % ROWS_UNHEARD == 0 else is_stopped(job.call)
 
 
-cdef void spread(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
-    """First pass along y: the rows y, y + m, y + 2 m, ... of the input."""
+# The steps of a tile's transform, each a loop over parts that do not depend on each other: from
+# `begin` to before `end`.
+
+cdef void spread(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    """First pass along y: for each y < m the rows y, y + m, y + 2 m, ... of the input."""
     cdef const Grid* grid = &job.grid
-    cdef environment before
+    cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
+    cdef Py_ssize_t y
     cdef int p, q, r = grid.radix
-    if is_left(job, y):
-        return
-    before = usual_environment()
-    for p in range(PARTS):
-        for q in range(r):
-            src[p * r + q] = input_row(
-                job, work, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n,
-            )
-    work.squares[y] = sum_of_lanes(
-        first_pass(
-            src, work.tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
-            grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-        ),
-    )
+    for y in range(start, end):
+        if is_left(job, y - start):
+            break
+        for p in range(PARTS):
+            for q in range(r):
+                src[p * r + q] = input_row(
+                    job, work, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n,
+                )
+        work.squares[y] = sum_of_lanes(
+            first_pass(
+                src, work.tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
+                grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
+            ),
+        )
     restore_environment(before)
 
 
@@ -581,43 +587,49 @@ cdef void transform_back(
     inverse(line, x, stride, all_passes)
 
 
-cdef void block(
-    const Job* job, real* tile, Py_ssize_t q, Py_ssize_t groups, real* lines,
+cdef void columns(
+    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups, bint back,
 ) noexcept nogil:
-    """Block q of a tile to the end of its transform, times the spectrum, and back.
+    """Transforms of m points along y: `groups` times LANES columns of each block."""
+    cdef environment before = usual_environment()
+    cdef Py_ssize_t i
+    cdef real* x
+    for i in range(start, end):
+        if is_left(job, i - start):
+            break
+        x = tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
+        if back:
+            transform_back(&job.grid.column, x, job.pitch, True)
+        else:
+            transform(&job.grid.column, x, job.pitch, True)
+    restore_environment(before)
+
+
+cdef void rows(
+    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups, real* lines,
+) noexcept nogil:
+    """LANES rows to the end of their transform, times the spectrum, and back.
 
     groups: of columns that any output is taken from.
     """
-    cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t g, b, y, width = grid.row.n
-    cdef real* x
     cdef environment before = usual_environment()
-    tile += q * grid.m * job.pitch
-    for g in range(width // LANES):
-        if is_left(job, g):
+    cdef const Grid* grid = &job.grid
+    cdef Py_ssize_t i, after, width = grid.row.n
+    cdef real* x
+    for i in range(start, end):
+        if is_left(job, i - start):
             break
-        transform(&grid.column, tile + g * PAIR, job.pitch, True)
-    for b in range(grid.m // LANES):
-        if is_left(job, b):
-            break
-        y = b * LANES
-        x = tile + y * job.pitch
+        x = tile + i * LANES * job.pitch
+        after = i * LANES * 2 * width
         if grid.line:
-            twist_rows(job, x, grid.twist + (q * grid.m + y) * 2 * width, False)
+            twist_rows(job, x, grid.twist + after, False)
         transpose_rows(job, x, lines, width // LANES, False)
         transform(&grid.row, lines, PAIR, False)
-        middle_pass(
-            lines, width, job.spectrum + (q * grid.m + y) * 2 * width,
-            grid.row.radix[grid.row.passes - 1],
-        )
+        middle_pass(lines, width, job.spectrum + after, grid.row.radix[grid.row.passes - 1])
         transform_back(&grid.row, lines, PAIR, False)
         transpose_rows(job, x, lines, groups, True)
         if grid.line:
-            twist_rows(job, x, grid.twist + (q * grid.m + y) * 2 * width, True)
-    for g in range(groups):
-        if is_left(job, g):
-            break
-        transform_back(&grid.column, tile + g * PAIR, job.pitch, True)
+            twist_rows(job, x, grid.twist + after, True)
     restore_environment(before)
 
 
@@ -651,8 +663,21 @@ cdef char* output_row(
     )
 
 
-cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
-    """Last pass along y: the rows y, y + m, y + 2 m, ... of the output."""
+cdef void collect(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    """Last pass along y, and what it takes to make outputs of it."""
+    cdef environment before = usual_environment()
+    cdef Py_ssize_t y
+    for y in range(start, end):
+        if is_left(job, y - start):
+            break
+        collect_rows(job, work, y, buffer)
+    restore_environment(before)
+
+
+cdef void collect_rows(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
+    """The rows y, y + m, y + 2 m, ... of the output."""
     cdef const Grid* grid = &job.grid
     cdef target_row[PARTS * MAX_RADIX] dst
     cdef target_row[PARTS * MAX_RADIX] buffers
@@ -662,7 +687,6 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
     cdef int p, q, k, r = grid.radix
     cdef char* out
     cdef real* x = work.tile + y * job.pitch
-    cdef environment before
     straight = straight and work.exponent + job.kernel_exponent == 0
     if not grid.line:
         whole = work.columns // LANES
@@ -674,9 +698,8 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
             dst[k] = buffers[k] = buffer + k * grid.row.n
             if straight and counts[k] >= whole * LANES:
                 dst[k] = <real*>output_row(job, work, y + q * grid.m, p)
-    if any_outputs == 0 or is_left(job, y):
+    if any_outputs == 0:
         return
-    before = usual_environment()
     final_pass(
         dst, x, grid.m * job.pitch, 0, whole,
         grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
@@ -701,7 +724,6 @@ cdef void collect(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexce
                 )
             else:
                 finish_row(job, work, y, y + q * grid.m, p, buffers[k], out, counts[k])
-    restore_environment(before)
 
 
 cdef void finish_row(
@@ -795,45 +817,82 @@ cdef void conclude(const Job* job, const Work* work) noexcept nogil:
 
 
 cdef void solve_tile(const Job* job, Work* work, Py_ssize_t t, real* lines) noexcept nogil:
-    """Tile t on one thread, in whose cache it stays."""
-    cdef Py_ssize_t y, q
-    cdef real* buffer = lines + job.grid.row.n * PAIR
+    """Tile t on one thread, in whose cache each block stays."""
+    cdef const Grid* grid = &job.grid
+    cdef Py_ssize_t q, all_groups = grid.row.n // LANES, groups, height = grid.m // LANES
+    cdef real* buffer = lines + grid.row.n * PAIR
     place(job, work, t)
-    for y in range(job.grid.m):
-        spread(job, work, y, buffer)
+    spread(job, work, 0, grid.m, buffer)
     if settle(job, work, buffer):
-        for y in range(job.grid.m):
-            spread(job, work, y, buffer)
+        spread(job, work, 0, grid.m, buffer)
         work.norm = norm(job, work)
     certify_whole(job, work)
     if to_compute(job, work):
-        for q in range(job.grid.radix):
-            block(job, work.tile, q, output_groups(job, work), lines)
-        for y in range(job.grid.m):
-            collect(job, work, y, buffer)
+        groups = output_groups(job, work)
+        for q in range(grid.radix):
+            columns(job, work.tile, q * all_groups, (q + 1) * all_groups, all_groups, False)
+            rows(job, work.tile, q * height, (q + 1) * height, groups, lines)
+            columns(job, work.tile, q * groups, (q + 1) * groups, groups, True)
+        collect(job, work, 0, grid.m, buffer)
         conclude(job, work)
     elif work.zero:
         write_zeros(job, work)
+
+
+cdef enum:
+    PART = 1 << 12              # points of a tile: as long as it takes to hand them to a thread
+
+
+cdef inline Py_ssize_t parts_of(const Job* job, Py_ssize_t n) noexcept nogil:
+    """Into how many parts n equal shares of a tile are put together."""
+    return max(1, min(n, job.grid.n * job.grid.row.n // PART))
 
 
 cdef void solve_tile_together(
     const Job* job, Work* work, Py_ssize_t t, real* lines, Py_ssize_t pitch, int n_threads,
 ) noexcept nogil:
     """The same, each step shared out among threads: for few or large tiles."""
-    cdef Py_ssize_t y, q, after = job.grid.row.n * PAIR
+    cdef const Grid* grid = &job.grid
+    cdef Py_ssize_t i, n, parts, m_parts = parts_of(job, grid.m), after = grid.row.n * PAIR
+    cdef Py_ssize_t all_groups = grid.row.n // LANES, groups
     place(job, work, t)
-    for y in prange(job.grid.m, num_threads=n_threads, schedule="static"):
-        spread(job, work, y, lines + threadid() * pitch + after)
+    for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
+        spread(
+            job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
+            lines + threadid() * pitch + after,
+        )
     if settle(job, work, lines + after):
-        for y in prange(job.grid.m, num_threads=n_threads, schedule="static"):
-            spread(job, work, y, lines + threadid() * pitch + after)
+        for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
+            spread(
+                job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
+                lines + threadid() * pitch + after,
+            )
         work.norm = norm(job, work)
     certify_whole(job, work)
     if to_compute(job, work):
-        for q in prange(job.grid.radix, num_threads=n_threads, schedule="dynamic"):
-            block(job, work.tile, q, output_groups(job, work), lines + threadid() * pitch)
-        for y in prange(job.grid.m, num_threads=n_threads, schedule="static"):
-            collect(job, work, y, lines + threadid() * pitch + after)
+        groups = output_groups(job, work)
+        n = grid.radix * all_groups
+        parts = parts_of(job, n)
+        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+            columns(
+                job, work.tile, share(n, parts, i), share(n, parts, i + 1), all_groups, False,
+            )
+        n = grid.n // LANES
+        parts = parts_of(job, n)
+        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+            rows(
+                job, work.tile, share(n, parts, i), share(n, parts, i + 1), groups,
+                lines + threadid() * pitch,
+            )
+        n = grid.radix * groups
+        parts = parts_of(job, n)
+        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+            columns(job, work.tile, share(n, parts, i), share(n, parts, i + 1), groups, True)
+        for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
+            collect(
+                job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
+                lines + threadid() * pitch + after,
+            )
         conclude(job, work)
     elif work.zero:
         write_zeros(job, work)
@@ -949,21 +1008,33 @@ cdef class Spectrum:
         cdef Py_ssize_t pitch = PARTS * grid.radix * width
         cdef char* arena = allocate(<double>tile_size + <double>n_threads * pitch * sizeof(real))
         cdef real* tile = <real*>aligned(arena)
-        cdef real* rows = <real*>(<char*>tile + tile_size)
-        cdef Py_ssize_t y
+        cdef real* buffers = <real*>(<char*>tile + tile_size)
+        cdef Py_ssize_t i, n, parts, groups = width // LANES, height = grid.m // LANES
         job.call = &call
         with nogil:
             n_threads = begin(&call, n_threads)
             if n_threads == 1:
-                for y in range(grid.m):
-                    spread_kernel(job, tile, y, rows)
-                for y in range(grid.radix):
-                    spectrum_of_block(job, tile, y, spectrum, factor)
+                spread_kernel(job, tile, 0, grid.m, buffers)
+                for i in range(grid.radix):
+                    columns(job, tile, i * groups, (i + 1) * groups, groups, False)
+                    rows_of_spectrum(job, tile, i * height, (i + 1) * height, spectrum, factor)
             else:
-                for y in prange(grid.m, num_threads=n_threads, schedule="static"):
-                    spread_kernel(job, tile, y, rows + threadid() * pitch)
-                for y in prange(grid.radix, num_threads=n_threads, schedule="dynamic"):
-                    spectrum_of_block(job, tile, y, spectrum, factor)
+                parts = parts_of(job, grid.m)
+                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+                    spread_kernel(
+                        job, tile, share(grid.m, parts, i), share(grid.m, parts, i + 1),
+                        buffers + threadid() * pitch,
+                    )
+                n = grid.radix * groups
+                parts = parts_of(job, n)
+                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+                    columns(job, tile, share(n, parts, i), share(n, parts, i + 1), groups, False)
+                n = grid.n // LANES
+                parts = parts_of(job, n)
+                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
+                    rows_of_spectrum(
+                        job, tile, share(n, parts, i), share(n, parts, i + 1), spectrum, factor,
+                    )
             give_back(arena)
         finish(&call)
         return 0
@@ -1043,46 +1114,44 @@ cdef void kernel_row(const Job* job, Py_ssize_t row, int part, real* to) noexcep
 
 
 cdef void spread_kernel(
-    const Job* job, real* tile, Py_ssize_t y, real* buffer,
+    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
+    """As spread."""
     cdef const Grid* grid = &job.grid
-    cdef environment before
+    cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
+    cdef Py_ssize_t y
     cdef int p, q, r = grid.radix
-    if is_left(job, y):
-        return
-    before = usual_environment()
-    for p in range(PARTS):
-        for q in range(r):
-            kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
-            src[p * r + q] = buffer + (p * r + q) * grid.row.n
-    first_pass(
-        src, tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
-        grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-    )
+    for y in range(start, end):
+        if is_left(job, y - start):
+            break
+        for p in range(PARTS):
+            for q in range(r):
+                kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
+                src[p * r + q] = buffer + (p * r + q) * grid.row.n
+        first_pass(
+            src, tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
+            grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
+        )
     restore_environment(before)
 
 
-cdef void spectrum_of_block(
-    const Job* job, real* tile, Py_ssize_t q, real* spectrum, real factor,
+cdef void rows_of_spectrum(
+    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, real* spectrum, real factor,
 ) noexcept nogil:
-    cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t g, b, y, x, width = grid.row.n
-    cdef real* to
+    """LANES rows to the end of their transform, conjugated and multiplied by a factor."""
     cdef environment before = usual_environment()
-    tile += q * grid.m * job.pitch
-    for g in range(width // LANES):
-        if is_left(job, g):
+    cdef const Grid* grid = &job.grid
+    cdef Py_ssize_t i, x, after, width = grid.row.n
+    cdef real* to
+    for i in range(start, end):
+        if is_left(job, i - start):
             break
-        transform(&grid.column, tile + g * PAIR, job.pitch, True)
-    for b in range(grid.m // LANES):
-        if is_left(job, b):
-            break
-        y = b * LANES
-        to = spectrum + (q * grid.m + y) * 2 * width
+        after = i * LANES * 2 * width
+        to = spectrum + after
         if grid.line:
-            twist_rows(job, tile + y * job.pitch, grid.twist + (to - spectrum), False)
-        transpose_rows(job, tile + y * job.pitch, to, width // LANES, False)
+            twist_rows(job, tile + i * LANES * job.pitch, grid.twist + after, False)
+        transpose_rows(job, tile + i * LANES * job.pitch, to, width // LANES, False)
         transform(&grid.row, to, PAIR, True)
         for x in range(width):
             store(to + x * PAIR, splat(factor) * load(to + x * PAIR))
@@ -1117,6 +1186,18 @@ cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexce
 
 cdef enum:
     SMALL_TILE = 1 << 14        # points: half of what is worth another thread
+    LARGE_TILE = 1 << 24        # points: several hundred MB, several tenths of a second
+
+
+cpdef Py_ssize_t tiles_at_once(Py_ssize_t n_tiles, Py_ssize_t points, int n_threads) noexcept:
+    """How many tiles are worked on: one by each thread, or one by all of them.
+
+    All of them, if some would have nothing to do at the end, or the tile is large: it takes less
+    memory, and nobody waits for a thread that is late with one.
+    """
+    if n_tiles < n_threads or (n_tiles < 4 * n_threads and n_tiles % n_threads != 0):
+        return 1
+    return 1 if points > LARGE_TILE else n_threads
 
 
 cdef solve(
@@ -1157,11 +1238,8 @@ cdef solve(
     n_threads = <int>min(
         <double>workers, 1 + <double>grid.n * grid.row.n * job.n_tiles / (2 * SMALL_TILE),
     )
-    # A tile for each thread, or all threads to each.
-    together = n_threads > 1 and (
-        job.n_tiles < n_threads or (job.n_tiles < 4 * n_threads and job.n_tiles % n_threads != 0)
-    )
-    n_works = 1 if together else n_threads
+    n_works = <int>tiles_at_once(job.n_tiles, grid.n * grid.row.n, n_threads)
+    together = n_works < n_threads
 
     status = bytearray(job.n_tiles)
     job.status = <char*>status
