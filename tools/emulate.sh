@@ -65,10 +65,12 @@ PYTHONPATH=$build${PYTHONPATH:+:$PYTHONPATH} \
     LDSHARED="$triple-gcc -shared" \
     python setup.py --quiet build --build-base "$build" --build-lib "$build/lib"
 
-# Installing would have chosen a BLAS and a LAPACK.
+# Installing would have chosen a BLAS and a LAPACK, and compiled Python's files, which takes minutes
+# here: they are kept, as they are used.
 libraries=/usr/lib/$triple
 exec bwrap --bind "$root/usr" /usr --ro-bind "$root/etc" /etc --symlink usr/bin /bin --symlink usr/lib /lib \
     --dev /dev --proc /proc --tmpfs /tmp --bind "$PWD" "$PWD" \
     --setenv LD_LIBRARY_PATH "$libraries/blas:$libraries/lapack" \
-    --unsetenv PYTHONDONTWRITEBYTECODE --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \
+    --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \
+    --unsetenv PYTHONDONTWRITEBYTECODE \
     python3 "${pytest[@]}" "$@"
