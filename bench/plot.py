@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from report import COLOURS, STYLES, lines_of
 
 GREY, ORANGE, TEXT, GRID = "#a9b0b8", "#d1490c", "#22262a", "#e4e7ea"
-SIZE = (7.0, 4.0)
+SIZE = (5.2, 3.5)  # inches: on a telephone, text is not much smaller than that around it
 
 # Group: file, title, what the peers are, and how a kernel of k taps a side is written.
 RATIOS = {
@@ -108,9 +108,9 @@ def ratios(path: Path, cells: list[Cell], title: str, peer: str, name: str) -> N
     axes.margins(x=0.1)
     axes.set_ylim(0, None)
     axes.set_xlabel("kernel")
-    axes.set_ylabel(f"time of {peer} / time of fastconv", fontsize=9)
+    axes.set_ylabel(f"time of {peer}\n/ time of fastconv", fontsize=9)
     axes.set_title(title, loc="left", fontsize=11)
-    figure.legend(fontsize=8, ncols=3, loc="outside lower center", frameon=False)
+    figure.legend(fontsize=8, ncols=2, loc="outside lower center", frameon=False)
     figure.savefig(path)
 
 
