@@ -53,6 +53,39 @@ def test_results_are_repeatable_to_the_bit(boundary, dtype):
         assert same_bits(again, first)
 
 
+# Image and kernel: one tile, of few and of many blocks; a line; a few tiles, and many.
+TILES = (((250, 300), (150, 99)), ((330, 220), (90, 99)), ((1, 60000), (1, 30001)))
+TILES += (((5, 190, 190), (1, 99, 99)), ((40, 130, 130), (1, 61, 61)))
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+@pytest.mark.parametrize("shapes", TILES, ids=str)
+def test_threads_share_tiles_or_have_their_own_and_give_the_same_bits(shapes, dtype):
+    rng = np.random.default_rng(3)
+    image, kernel = (numbers(rng, shape, dtype) for shape in shapes)
+    axes = (0, 1) if image.ndim == 2 else (1, 2)
+    one, *others = (
+        fastconv.convolve2d(image, kernel, "same", "symm", method="fft", axes=axes, workers=workers)
+        for workers in (1, 2, 3, 7, 8)
+    )
+    for other in others:
+        assert same_bits(other, one)
+
+
+@pytest.mark.skipif("FASTCONV_SLOW" not in os.environ, reason="FASTCONV_SLOW is not set")
+@pytest.mark.parametrize(
+    "shapes", [((1, 90_000_001), (1, 30_000_000)), ((9001, 5001), (3000, 2999))]
+)
+def test_threads_share_large_tiles_and_give_the_same_bits(shapes):
+    rng = np.random.default_rng(4)
+    image, kernel = (numbers(rng, shape, "f") for shape in shapes)
+    one, three = (
+        fastconv.convolve2d(image, kernel, "same", method="fft", workers=workers)
+        for workers in (1, 3)
+    )
+    assert same_bits(one, three)
+
+
 # --- the number of workers -----------------------------------------------------------------------
 
 

@@ -16,9 +16,10 @@
 # With n = R m rows, forward, the inverse the other way round:
 #
 #     spread                  first pass along y: R rows, m apart, become R rows of R blocks
-#     block                   m rows, which stay in cache, to the end and back:
+#     blocks                  m rows, which stay in cache, to the end and back:
 #       columns               transforms of m points along y, LANES columns at a time
 #       rows                  LANES rows at a time: transpose, transform along x, times H, back
+#       columns_back
 #     collect                 last pass along y, into rows of the output
 #
 # Forward transforms decimate in frequency, inverse ones in time: the product is taken in the order
@@ -445,8 +446,12 @@ cdef inline bint is_left(const Job* job, Py_ssize_t row) noexcept nogil:
     return stopped(job.call) if row % ROWS_UNHEARD == 0 else is_stopped(job.call)
 
 
-# The steps of a tile's transform, each a loop over parts that do not depend on each other: from
-# `begin` to before `end`.
+# Steps of a tile's transform: loops, from `start` to before `end`, over what may be done in any
+# order. A buffer has a thread's own words.
+ctypedef void (*step)(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil
+
 
 cdef void spread(
     const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
@@ -587,56 +592,72 @@ cdef void transform_back(
     inverse(line, x, stride, all_passes)
 
 
-cdef void columns(
-    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups, bint back,
+cdef inline Py_ssize_t all_groups(const Job* job) noexcept nogil:
+    """Of LANES columns."""
+    return job.grid.row.n // LANES
+
+
+cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept nogil:
+    """Those that any output is taken from."""
+    return all_groups(job) if job.grid.line else (work.columns + LANES - 1) // LANES
+
+
+cdef inline real* group_of(
+    const Job* job, Work* work, Py_ssize_t i, Py_ssize_t groups,
 ) noexcept nogil:
-    """Transforms of m points along y: `groups` times LANES columns of each block."""
+    """Where group i is, of so many of each block."""
+    return work.tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
+
+
+cdef void columns(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    """Transforms of m points along y, of all groups of columns of one block after the other."""
     cdef environment before = usual_environment()
-    cdef Py_ssize_t i
-    cdef real* x
+    cdef Py_ssize_t i, groups = all_groups(job)
     for i in range(start, end):
         if is_left(job, i - start):
             break
-        x = tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
-        if back:
-            transform_back(&job.grid.column, x, job.pitch, True)
-        else:
-            transform(&job.grid.column, x, job.pitch, True)
+        transform(&job.grid.column, group_of(job, work, i, groups), job.pitch, True)
+    restore_environment(before)
+
+
+cdef void columns_back(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    """The same back, of the groups that any output is taken from."""
+    cdef environment before = usual_environment()
+    cdef Py_ssize_t i, groups = output_groups(job, work)
+    for i in range(start, end):
+        if is_left(job, i - start):
+            break
+        transform_back(&job.grid.column, group_of(job, work, i, groups), job.pitch, True)
     restore_environment(before)
 
 
 cdef void rows(
-    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups, real* lines,
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
-    """LANES rows to the end of their transform, times the spectrum, and back.
-
-    groups: of columns that any output is taken from.
-    """
+    """LANES rows to the end of their transform, times the spectrum, and back."""
     cdef environment before = usual_environment()
     cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t i, after, width = grid.row.n
+    cdef Py_ssize_t i, after, groups = output_groups(job, work), width = grid.row.n
     cdef real* x
     for i in range(start, end):
         if is_left(job, i - start):
             break
-        x = tile + i * LANES * job.pitch
+        x = work.tile + i * LANES * job.pitch
         after = i * LANES * 2 * width
         if grid.line:
             twist_rows(job, x, grid.twist + after, False)
-        transpose_rows(job, x, lines, width // LANES, False)
-        transform(&grid.row, lines, PAIR, False)
-        middle_pass(lines, width, job.spectrum + after, grid.row.radix[grid.row.passes - 1])
-        transform_back(&grid.row, lines, PAIR, False)
-        transpose_rows(job, x, lines, groups, True)
+        transpose_rows(job, x, buffer, width // LANES, False)
+        transform(&grid.row, buffer, PAIR, False)
+        middle_pass(buffer, width, job.spectrum + after, grid.row.radix[grid.row.passes - 1])
+        transform_back(&grid.row, buffer, PAIR, False)
+        transpose_rows(job, x, buffer, groups, True)
         if grid.line:
             twist_rows(job, x, grid.twist + after, True)
     restore_environment(before)
-
-
-cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept nogil:
-    if job.grid.line:
-        return job.grid.row.n // LANES
-    return (work.columns + LANES - 1) // LANES
 
 
 cdef inline Py_ssize_t outputs_of_row(
@@ -661,6 +682,18 @@ cdef char* output_row(
         job.outs[work.image] + y * job.out_row + x * job.out_pixel
         + part_of(job, part) * job.type.size
     )
+
+
+cdef void blocks(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    """All of m rows between the first and the last pass."""
+    cdef Py_ssize_t q, n = all_groups(job), height = job.grid.m // LANES
+    cdef Py_ssize_t n_back = output_groups(job, work)
+    for q in range(start, end):
+        columns(job, work, q * n, (q + 1) * n, buffer)
+        rows(job, work, q * height, (q + 1) * height, buffer)
+        columns_back(job, work, q * n_back, (q + 1) * n_back, buffer)
 
 
 cdef void collect(
@@ -816,86 +849,94 @@ cdef void conclude(const Job* job, const Work* work) noexcept nogil:
             job.status[work.t] = UNCERTAIN
 
 
-cdef void solve_tile(const Job* job, Work* work, Py_ssize_t t, real* lines) noexcept nogil:
-    """Tile t on one thread, in whose cache each block stays."""
-    cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t q, all_groups = grid.row.n // LANES, groups, height = grid.m // LANES
-    cdef real* buffer = lines + grid.row.n * PAIR
-    place(job, work, t)
-    spread(job, work, 0, grid.m, buffer)
-    if settle(job, work, buffer):
-        spread(job, work, 0, grid.m, buffer)
-        work.norm = norm(job, work)
-    certify_whole(job, work)
-    if to_compute(job, work):
-        groups = output_groups(job, work)
-        for q in range(grid.radix):
-            columns(job, work.tile, q * all_groups, (q + 1) * all_groups, all_groups, False)
-            rows(job, work.tile, q * height, (q + 1) * height, groups, lines)
-            columns(job, work.tile, q * groups, (q + 1) * groups, groups, True)
-        collect(job, work, 0, grid.m, buffer)
-        conclude(job, work)
-    elif work.zero:
-        write_zeros(job, work)
+# --- threads -------------------------------------------------------------------------------------
+
+cdef struct Team:
+    int n_threads
+    real* buffers
+    Py_ssize_t pitch            # words from one to the next
 
 
 cdef enum:
-    PART = 1 << 12              # points of a tile: as long as it takes to hand them to a thread
+    PAGE = 1 << 12
+    LARGE_TILE = 1 << 25        # points: a step takes tenths of a second
+    PART = 1 << 18              # points of such a tile: milliseconds
 
 
-cdef inline Py_ssize_t parts_of(const Job* job, Py_ssize_t n) noexcept nogil:
-    """Into how many parts n equal shares of a tile are put together."""
-    return max(1, min(n, job.grid.n * job.grid.row.n // PART))
+cdef inline Py_ssize_t buffer_words(const Grid* grid) noexcept nogil:
+    """LANES rows, or the rows of a first or last pass.
+
+    A page is left between those of two threads: what a processor fetches ahead ends there. And an
+    odd number of cache lines, lest they compete for the same few sets.
+    """
+    cdef Py_ssize_t gap = (PAGE + CACHE_LINE) // <Py_ssize_t>sizeof(real)
+    return max(PAIR, PARTS * grid.radix) * grid.row.n + gap
 
 
-cdef void solve_tile_together(
-    const Job* job, Work* work, Py_ssize_t t, real* lines, Py_ssize_t pitch, int n_threads,
+cdef inline bint is_large(Py_ssize_t points) noexcept nogil:
+    return points > LARGE_TILE
+
+
+cdef void take(
+    step what, const Job* job, Work* work, Py_ssize_t n, const Team* team,
 ) noexcept nogil:
-    """The same, each step shared out among threads: for few or large tiles."""
-    cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t i, n, parts, m_parts = parts_of(job, grid.m), after = grid.row.n * PAIR
-    cdef Py_ssize_t all_groups = grid.row.n // LANES, groups
-    place(job, work, t)
-    for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
-        spread(
-            job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
-            lines + threadid() * pitch + after,
-        )
-    if settle(job, work, lines + after):
-        for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
-            spread(
-                job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
-                lines + threadid() * pitch + after,
+    """A step, from 0 to before n, by one thread or shared out."""
+    cdef Py_ssize_t i, parts, points = job.grid.n * job.grid.row.n
+    if team.n_threads == 1:
+        what(job, work, 0, n, team.buffers)
+    elif n <= MAX_RADIX or is_large(points):
+        # Nobody waits long for one that is late.
+        parts = min(n, max(MAX_RADIX, points // PART))
+        for i in prange(parts, num_threads=team.n_threads, schedule="dynamic", chunksize=1):
+            what(
+                job, work, share(n, parts, i), share(n, parts, i + 1),
+                team.buffers + threadid() * team.pitch,
             )
+    else:
+        # A thread finds what it had before.
+        parts = team.n_threads
+        for i in prange(parts, num_threads=team.n_threads, schedule="static", chunksize=1):
+            what(
+                job, work, share(n, parts, i), share(n, parts, i + 1),
+                team.buffers + threadid() * team.pitch,
+            )
+
+
+cdef inline bint by_blocks(const Job* job, const Team* team) noexcept nogil:
+    """Whether one thread does all of a block, which stays in cache."""
+    return team.n_threads == 1 or (
+        team.n_threads <= job.grid.radix and not is_large(job.grid.n * job.grid.row.n)
+    )
+
+
+cdef void solve_tile(const Job* job, Work* work, Py_ssize_t t, const Team* team) noexcept nogil:
+    cdef const Grid* grid = &job.grid
+    place(job, work, t)
+    take(spread, job, work, grid.m, team)
+    if settle(job, work, team.buffers):
+        take(spread, job, work, grid.m, team)
         work.norm = norm(job, work)
     certify_whole(job, work)
     if to_compute(job, work):
-        groups = output_groups(job, work)
-        n = grid.radix * all_groups
-        parts = parts_of(job, n)
-        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-            columns(
-                job, work.tile, share(n, parts, i), share(n, parts, i + 1), all_groups, False,
-            )
-        n = grid.n // LANES
-        parts = parts_of(job, n)
-        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-            rows(
-                job, work.tile, share(n, parts, i), share(n, parts, i + 1), groups,
-                lines + threadid() * pitch,
-            )
-        n = grid.radix * groups
-        parts = parts_of(job, n)
-        for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-            columns(job, work.tile, share(n, parts, i), share(n, parts, i + 1), groups, True)
-        for i in prange(m_parts, num_threads=n_threads, schedule="dynamic"):
-            collect(
-                job, work, share(grid.m, m_parts, i), share(grid.m, m_parts, i + 1),
-                lines + threadid() * pitch + after,
-            )
+        if by_blocks(job, team):
+            take(blocks, job, work, grid.radix, team)
+        else:
+            take(columns, job, work, grid.radix * all_groups(job), team)
+            take(rows, job, work, grid.n // LANES, team)
+            take(columns_back, job, work, grid.radix * output_groups(job, work), team)
+        take(collect, job, work, grid.m, team)
         conclude(job, work)
     elif work.zero:
         write_zeros(job, work)
+
+
+cdef void solve_tile_alone(
+    const Job* job, Work* works, Py_ssize_t t, const Team* team, int thread,
+) noexcept nogil:
+    cdef Team alone
+    alone.n_threads, alone.pitch = 1, team.pitch
+    alone.buffers = team.buffers + thread * team.pitch
+    solve_tile(job, works + thread, t, &alone)
 
 
 # --- from Python ---------------------------------------------------------------------------------
@@ -990,51 +1031,35 @@ cdef class Spectrum:
         restore_environment(before)
         self.memory = allocate(2.0 * height * width * sizeof(real))
         job.spectrum = <real*>aligned(self.memory)
-        self.fill(<real*>job.spectrum, workers)
+        self.fill(workers)
 
     def __dealloc__(self):
         give_back(self.memory)
         give_back(self.taps_memory)
 
-    cdef int fill(self, real* spectrum, int workers) except -1:
+    cdef int fill(self, int workers) except -1:
         """Transform of the reversed kernel, conj(DFT(conj(W))), over the number of points."""
         cdef Job* job = &self.job
         cdef Grid* grid = &job.grid
-        cdef Py_ssize_t width = grid.row.n
-        cdef real factor = <real>(1.0 / (<double>grid.n * width))
         cdef Call call
         cdef size_t tile_size = whole_lines(<double>grid.n * job.pitch * sizeof(real))
-        cdef int n_threads = 1 if grid.n * width < SMALL_TILE else workers
-        cdef Py_ssize_t pitch = PARTS * grid.radix * width
-        cdef char* arena = allocate(<double>tile_size + <double>n_threads * pitch * sizeof(real))
-        cdef real* tile = <real*>aligned(arena)
-        cdef real* buffers = <real*>(<char*>tile + tile_size)
-        cdef Py_ssize_t i, n, parts, groups = width // LANES, height = grid.m // LANES
+        cdef int n_threads = 1 if grid.n * grid.row.n < SMALL_TILE else workers
+        cdef Team team
+        cdef Work work
+        cdef char* arena
+        team.pitch = buffer_words(grid)
+        arena = allocate(<double>tile_size + <double>n_threads * team.pitch * sizeof(real))
+        work.tile = <real*>aligned(arena)
+        team.buffers = <real*>(<char*>work.tile + tile_size)
         job.call = &call
         with nogil:
-            n_threads = begin(&call, n_threads)
-            if n_threads == 1:
-                spread_kernel(job, tile, 0, grid.m, buffers)
-                for i in range(grid.radix):
-                    columns(job, tile, i * groups, (i + 1) * groups, groups, False)
-                    rows_of_spectrum(job, tile, i * height, (i + 1) * height, spectrum, factor)
+            team.n_threads = begin(&call, n_threads)
+            take(spread_kernel, job, &work, grid.m, &team)
+            if by_blocks(job, &team):
+                take(blocks_of_spectrum, job, &work, grid.radix, &team)
             else:
-                parts = parts_of(job, grid.m)
-                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-                    spread_kernel(
-                        job, tile, share(grid.m, parts, i), share(grid.m, parts, i + 1),
-                        buffers + threadid() * pitch,
-                    )
-                n = grid.radix * groups
-                parts = parts_of(job, n)
-                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-                    columns(job, tile, share(n, parts, i), share(n, parts, i + 1), groups, False)
-                n = grid.n // LANES
-                parts = parts_of(job, n)
-                for i in prange(parts, num_threads=n_threads, schedule="dynamic"):
-                    rows_of_spectrum(
-                        job, tile, share(n, parts, i), share(n, parts, i + 1), spectrum, factor,
-                    )
+                take(columns, job, &work, grid.radix * all_groups(job), &team)
+                take(rows_of_spectrum, job, &work, grid.n // LANES, &team)
             give_back(arena)
         finish(&call)
         return 0
@@ -1114,7 +1139,7 @@ cdef void kernel_row(const Job* job, Py_ssize_t row, int part, real* to) noexcep
 
 
 cdef void spread_kernel(
-    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, real* buffer,
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
     """As spread."""
     cdef const Grid* grid = &job.grid
@@ -1130,33 +1155,45 @@ cdef void spread_kernel(
                 kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
                 src[p * r + q] = buffer + (p * r + q) * grid.row.n
         first_pass(
-            src, tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
+            src, work.tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
             grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
         )
     restore_environment(before)
 
 
 cdef void rows_of_spectrum(
-    const Job* job, real* tile, Py_ssize_t start, Py_ssize_t end, real* spectrum, real factor,
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
-    """LANES rows to the end of their transform, conjugated and multiplied by a factor."""
+    """LANES rows to the end of their transform, conjugated, over the number of points."""
     cdef environment before = usual_environment()
     cdef const Grid* grid = &job.grid
     cdef Py_ssize_t i, x, after, width = grid.row.n
+    cdef vec factor = splat(<real>(1.0 / (<double>grid.n * width)))
+    cdef real* row
     cdef real* to
     for i in range(start, end):
         if is_left(job, i - start):
             break
+        row = work.tile + i * LANES * job.pitch
         after = i * LANES * 2 * width
-        to = spectrum + after
+        to = <real*>job.spectrum + after
         if grid.line:
-            twist_rows(job, tile + i * LANES * job.pitch, grid.twist + after, False)
-        transpose_rows(job, tile + i * LANES * job.pitch, to, width // LANES, False)
+            twist_rows(job, row, grid.twist + after, False)
+        transpose_rows(job, row, to, width // LANES, False)
         transform(&grid.row, to, PAIR, True)
         for x in range(width):
-            store(to + x * PAIR, splat(factor) * load(to + x * PAIR))
-            store(to + x * PAIR + LANES, splat(-factor) * load(to + x * PAIR + LANES))
+            store(to + x * PAIR, factor * load(to + x * PAIR))
+            store(to + x * PAIR + LANES, -factor * load(to + x * PAIR + LANES))
     restore_environment(before)
+
+
+cdef void blocks_of_spectrum(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
+) noexcept nogil:
+    cdef Py_ssize_t q, n = all_groups(job), height = job.grid.m // LANES
+    for q in range(start, end):
+        columns(job, work, q * n, (q + 1) * n, buffer)
+        rows_of_spectrum(job, work, q * height, (q + 1) * height, buffer)
 
 
 cdef void addresses(const Py_buffer* view, Py_ssize_t count, char** to) noexcept:
@@ -1186,7 +1223,6 @@ cdef Py_ssize_t tiles_along(const Axis* a, Py_ssize_t points, bint zeros) noexce
 
 cdef enum:
     SMALL_TILE = 1 << 14        # points: half of what is worth another thread
-    LARGE_TILE = 1 << 24        # points: several hundred MB, several tenths of a second
 
 
 cpdef Py_ssize_t tiles_at_once(Py_ssize_t n_tiles, Py_ssize_t points, int n_threads) noexcept:
@@ -1197,7 +1233,7 @@ cpdef Py_ssize_t tiles_at_once(Py_ssize_t n_tiles, Py_ssize_t points, int n_thre
     """
     if n_tiles < n_threads or (n_tiles < 4 * n_threads and n_tiles % n_threads != 0):
         return 1
-    return 1 if points > LARGE_TILE else n_threads
+    return 1 if is_large(points) else n_threads
 
 
 cdef solve(
@@ -1206,12 +1242,13 @@ cdef solve(
 ):
     cdef Grid* grid = &job.grid
     cdef int y = image.ndim - 2, x = image.ndim - 1, axis
-    cdef Py_ssize_t size = sizeof(real), n_images = 1, t, n_tables, lines_pitch
+    cdef Py_ssize_t size = sizeof(real), n_images = 1, t, n_tables
     cdef Py_ssize_t height = grid.n * 2 if grid.folded else grid.n
-    cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size, lines_size
+    cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
     cdef int n_threads, n_works
     cdef bint together, zeros
+    cdef Team team
     cdef Call call
     cdef list left = []
     cdef char* arena
@@ -1249,11 +1286,10 @@ cdef solve(
     works_size = whole_lines(<double>n_works * sizeof(Work))
     tile_size = whole_lines(<double>grid.n * job.pitch * size)
     squares_size = whole_lines(<double>grid.m * sizeof(double))
-    lines_pitch = (PAIR + PARTS * grid.radix) * grid.row.n + CACHE_LINE // size
-    lines_size = whole_lines(<double>lines_pitch * size)
+    team.pitch = buffer_words(grid)
     arena = allocate(
         <double>tables_size + pointers_size + works_size + zeros_size
-        + <double>n_works * (tile_size + squares_size) + <double>n_threads * lines_size
+        + <double>n_works * (tile_size + squares_size) + <double>n_threads * team.pitch * size
     )
     memory = aligned(arena)
     job.zeros = <real*>memory
@@ -1275,21 +1311,18 @@ cdef solve(
         works[t].tile = <real*>memory
         works[t].squares = <double*>(memory + tile_size)
         memory += tile_size + squares_size
-    lines_pitch = lines_size // size
+    team.buffers = <real*>memory
     job.call = &call
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
-        n_threads = begin(&call, n_threads)
-        if together:
+        team.n_threads = n_threads = begin(&call, n_threads)
+        if together or n_threads == 1:
             for t in range(job.n_tiles):
-                solve_tile_together(job, works, t, <real*>memory, lines_pitch, n_threads)
-        elif n_threads == 1:
-            for t in range(job.n_tiles):
-                solve_tile(job, works, t, <real*>memory)
+                solve_tile(job, works, t, &team)
         else:
             for t in prange(job.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
-                solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)
+                solve_tile_alone(job, works, t, &team, threadid())
         give_back(arena)
     finish(&call)
     for t in range(job.n_tiles):
