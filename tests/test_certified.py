@@ -344,3 +344,17 @@ def test_a_threshold_of_a_quarter_is_what_is_asked_of_integers(line):
         for factor in (0.999, 1.001):
             expected = sum(0.25 / norm * factor * each >= 0.25 for each in norms)
             assert len(left(0.25 / norm * factor)) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype", "bad", "returns"),
+    [("certified", "f", 1, True), ("fft", "f", 1, False), ("fft", "f", np.nan, True),
+     ("fft", "l", 1, True), ("direct", "f", 1, False)],
+)  # fmt: skip
+def test_engines_tell_whether_they_come_back_to_the_output(method, dtype, bad, returns):
+    # Those that do write elsewhere first, for memory may be lacking then.
+    image = np.ones((200, 200), dtype)
+    image[3, 4] = bad
+    kernel = np.random.default_rng(1).integers(-9, 10, (41, 41)).astype(dtype)
+    problem = problem_of("convolve2d", image, kernel, "same")
+    assert _solve.engine(problem, method, 1).returns(problem) == returns

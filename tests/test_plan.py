@@ -4,13 +4,16 @@ The planner: what may be asked for, what is chosen and told, plans, and the file
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import numpy as np
 import pytest
+from bounds import plan_of, problem_of
 from cases import FUNCTIONS, MODES, floats, same_bits
 
 import fastconv
 from fastconv import _costs, _dispatch, _plan, _solve
+from fastconv._fourier import Transformed
 
 METHODS = tuple(_plan.ENGINES)
 SHIPPED = _costs.shipped()[_dispatch.LEVEL]
@@ -397,3 +400,79 @@ def test_kernels_longer_than_any_transform_are_done_directly():
     assert _plan.tile(facts(taps=(2 * longest, 3)), "f64", 8) is not None
     assert _plan.tile(facts(taps=(2 * longest + 1, 3)), "f64", 8) is None
     assert _plan.tile(facts(taps=(3, longest + 1)), "f64", 8) is None
+
+
+# --- predictions ---------------------------------------------------------------------------------
+
+LANES = dict(_solve.lanes())
+UNIT = max(LANES.values())
+
+
+def filled(shape, dtype):
+    """Complex ones of no imaginary part would be taken for real."""
+    return np.full(shape, 1 + 1j if dtype in "FD" else 1, dtype)
+
+
+@pytest.mark.parametrize("dtype", "fD")
+@pytest.mark.parametrize("boundary", ["fill", "symm"])
+@pytest.mark.parametrize(
+    ("shape", "taps"),
+    [((190, 170), (41, 33)), ((64, 96), (33, 64)), ((200, 1), (61, 1)), ((3, 700), (1, 129))],
+)
+def test_as_many_tiles_are_foretold_as_there_are(shape, taps, boundary, dtype):
+    problem = problem_of("convolve2d", filled(shape, dtype), filled(taps, dtype), "same", boundary)
+    facts = _solve.facts(problem, False, True)
+    for height, width in ((4, 8), (8, 8), (6, 10), (24, 3), (16, 16)):
+        plan = plan_of(problem, height * UNIT, width * UNIT, 1 in taps)
+        if min(_plan.grid(facts, plan)) < 1 or taps[0] > height * UNIT or taps[1] > width * UNIT:
+            continue
+        made = Transformed(problem, plan, 1)
+        made.error, made.least = np.inf, 1.0  # nothing is certain: all tiles are left
+        left = made.run(problem, np.empty(problem.shape, dtype), 1)
+        assert len(left) == np.prod(_plan.grid(facts, plan))
+
+
+@pytest.mark.parametrize("dtype", "fD")
+@pytest.mark.parametrize("boundary", ["fill", "symm"])
+@pytest.mark.parametrize("taps", [(33, 33), (65, 9), (1, 65), (129, 1)])
+@pytest.mark.parametrize("side", [200, 480, 1000])
+def test_no_tile_is_cheaper_than_the_one_that_is_chosen(side, taps, boundary, dtype):
+    word = "f32" if dtype == "f" else "f64"
+    n, line = _plan.lengths(LANES[word]), 1 in taps
+    points = 2 if dtype == "f" else 1
+    # A length that the outputs of one tile just fill, and the next.
+    for more in (0, 1):
+        height = points * n[n >= side // points][0] + more
+        shape = [s if k == 1 else height - (k - 1) // (1 + (boundary == "fill")) for s, k in
+                 zip((side, side), taps, strict=True)]  # fmt: skip
+        problem = problem_of(
+            "convolve2d", filled(shape, dtype), filled(taps, dtype), "same", boundary
+        )
+        facts = _solve.facts(problem, False, True)
+        _, *found = _plan.tile(facts, word, LANES[word])
+        best, chosen_one = np.inf, None
+        for h, w in product(n[n <= 3 * side], repeat=2):
+            if line and not h <= w <= 8 * h:
+                continue
+            room = (points * h * w,) if line else (points * h, w)
+            if any(r < k for r, k in zip(room, [max(taps)] if line else taps, strict=True)):
+                continue
+            plan = plan_of(problem, int(h), int(w), line)
+            tiles = np.prod(_plan.grid(facts, plan)) + 0.5
+            seconds = float(_costs.transform(word, LANES[word], h, w, line)) * tiles
+            if [h, w, line] == found:
+                chosen_one = seconds
+            best = min(best, seconds)
+        assert chosen_one == pytest.approx(best, rel=1e-12)
+
+
+def test_predictions_count_whole_vectors():
+    lanes = _solve.facts(problem_of("convolve2d", *[filled((9, 9), "D")] * 2), False, True).lanes
+
+    def predicted(width):
+        return fastconv.explain(filled((300, width), "D"), np.ones((3, 3)), "same").predicted
+
+    # Two words each: two vectors and a part of a third.
+    for width in range(lanes + 1, lanes + lanes // 2 + 1):
+        assert predicted(width) == pytest.approx(predicted(lanes + max(1, lanes // 2)))
+    assert predicted(2 * lanes + 1) > predicted(2 * lanes)
