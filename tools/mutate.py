@@ -47,7 +47,10 @@ FILES = {
     "_error.py": ("", ("error", "fft", "certified", "error_bound")),
     "_fourier.py": ("", TRANSFORM),
     "_plan.py": ("", ("engines", "plan", "explain", "fft")),
-    "_solve.py": ("", ("semantics", "nonfinite", "certified", "separable", "explain", "engines")),
+    "_solve.py": (
+        "",
+        ("plan", "semantics", "nonfinite", "certified", "separable", "explain", "engines"),
+    ),
     "_images.py": ("", ("stack", "family", "scipy_is_wrong", "explain")),
     "_nd.py": ("", ANY),
     "_slices.py": ("", ("nd", "stack", "explain", "plan")),
