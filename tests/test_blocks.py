@@ -300,6 +300,23 @@ def test_an_array_may_be_written_over_itself(tmp_path):
     first.flush()
     fastconv.convolve2d(first, k, "same", out=second)
     assert same_bits(np.array(second), expected)
+    wide = np.zeros((21, 15))
+    wide[:-1] = x
+    fastconv.convolve2d(wide[:-1], k, "same", out=wide[1:], progress=lambda done, n: None)
+    assert same_bits(wide[1:], expected)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_data_sets_of_one_file_are_known_by_any_name(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    with h5py.File(tmp_path / "x", "w") as file:
+        first = file.create_dataset("a", data=x)
+        other = file.create_dataset("b", data=x)
+        file["c"] = h5py.SoftLink("/a")
+        for out in (other, file["a"]):
+            fastconv.convolve2d(first, k, "same", out=out)
+            assert same_bits(out[:], fastconv.convolve2d(x, k, "same"))
 
 
 @pytest.mark.usefixtures("small_blocks")

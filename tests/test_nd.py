@@ -5,9 +5,14 @@ Every way is taken: one 2-D problem, sums and stacks of slices, and SciPy's tran
 """
 
 import itertools
+import threading
+import time
+from collections import Counter, deque
+from functools import partial
 
 import numpy as np
 import pytest
+import scipy.fft
 from bounds import as_integers, check_plane
 from cases import COMPLEXES, DTYPES, INTEGERS, floats, same_bits, whole_numbers
 from hypothesis import given
@@ -504,3 +509,68 @@ def test_inputs_may_have_any_layout_and_stay_as_they_are(method):
             np.testing.assert_array_equal(a, x)
     wide = np.broadcast_to(x[:1], (4, 5, 8))
     np.testing.assert_array_equal(convolve(wide, k), exact_nd("convolve", wide.copy(), k))
+
+
+# --- parts and threads ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 40])
+def test_each_part_is_done_once(workers):
+    done = Counter()
+    _fftn._share(lambda part: done.update([part]), deque(range(16)), workers)
+    assert done == dict.fromkeys(range(16), 1)
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_a_part_raises_is_raised_and_ends_the_others(workers, error):
+    done = []
+
+    def do(part):
+        if part == 5:
+            raise error
+        done.append(part)
+        time.sleep(0.01)
+
+    before = threading.active_count()
+    with pytest.raises(error):
+        _fftn._share(do, deque(range(100)), workers)
+    assert len(done) < 20
+    assert threading.active_count() == before
+
+
+def test_parts_are_done_without_threads_that_are_refused(monkeypatch):
+    left = [2]
+    start = threading.Thread.start
+
+    def refuse(self):
+        left[0] -= 1
+        if left[0] < 0:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = Counter()
+    _fftn._share(lambda part: done.update([part]), deque(range(16)), 8)
+    assert done == dict.fromkeys(range(16), 1)
+
+
+def test_parts_of_a_transform_depend_on_the_shape_alone(monkeypatch):
+    # SciPy's own threads would change the last bits on AArch64.
+    calls = []
+
+    def noted(name, function, x, *args, **kwargs):
+        calls.append((name, x.shape, kwargs.get("workers")))
+        return function(x, *args, **kwargs)
+
+    for name in ("fft", "ifft", "fftn", "ifftn", "rfftn", "irfftn"):
+        monkeypatch.setattr(scipy.fft, name, partial(noted, name, getattr(scipy.fft, name)))
+    seen = []
+    for workers in (1, 2, 7):
+        calls.clear()
+        convolve(np.ones((50, 40, 30)), np.ones((20, 20, 20)), method="fft", workers=workers)
+        assert {workers for _, _, workers in calls} == {1}
+        seen.append(Counter(calls))
+    assert seen[0] == seen[1] == seen[2]
+    # But for one: the kernel itself is not worth a thread.
+    assert len(calls) == 5 * _fftn.PARTS + 1

@@ -71,6 +71,7 @@ UNREACHED = {
         "block(passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))": VECTORS,
         "block(passes, n_passes, y, x, dx, dst, stride, nr, VECS)": VECTORS,
         "tile(&job, t, memory + threadid() * n_scratch)": COUNTED,
+        "if r == 4:": "a switch, whose default is no range of rows",
         "start = time.perf_counter()": PYTHON,
         "_multiply_adds(n)": PYTHON,
         "best = max(best, 2 * n * ROWS * VECS * LANES / (time.perf_counter() - start))": PYTHON,
@@ -82,8 +83,8 @@ UNREACHED = {
         'raise MemoryError(f"fastconv could not get {size:.3g} bytes of memory")': NO_MEMORY,
         'raise MemoryError("fastconv could not get memory for its twiddles")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",
-        "spectrum_of_block(job, tile, y, spectrum, factor)": COUNTED,
-        "solve_tile(job, works + threadid(), t, <real*>memory + threadid() * lines_pitch)": COUNTED,
+        "solve_tile_alone(job, works, t, &team, threadid())": COUNTED,
+        "what(": COUNTED,
     },
     "_lines.pxd": dict.fromkeys(
         (

@@ -36,7 +36,10 @@ ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 # file: modules to build, tests to run, the quick ones first
 FILES = {
     "_direct.pyx": ("_direct_f64_baseline _direct_u16_baseline", (*SUM, "accuracy")),
-    "_tiles.pxd": ("_direct_f64_baseline _fft_f64_baseline", (*SUM, "fft")),
+    "_tiles.pxd": (
+        "_direct_f64_baseline _direct_u16_baseline _fft_f64_baseline",
+        (*SUM, "fft"),
+    ),
     "_fft.pyx": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_lines.pxd": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_butterflies.pxd": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),

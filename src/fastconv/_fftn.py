@@ -14,9 +14,12 @@ Zimmermann, "Error bounds on complex floating-point multiplication", Math. Comp.
 
 from __future__ import annotations
 
+from collections import deque
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from math import log2, prod
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +27,12 @@ import numpy as np
 from fastconv import _costs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastconv._slices import Job
 
     Array = np.ndarray[Any, Any]
+    Part = tuple[slice, ...]
 
 C = 32.0
 """Factor of the error bound; see above."""
@@ -109,9 +115,105 @@ def _scaled(a: Array) -> tuple[Array, int]:
     return np.ldexp(parts, -exponent).view(a.dtype), exponent
 
 
+# SciPy's threads take lines in vectors, and those left over one by one. Where the compiler fused
+# multiplications with additions, as on AArch64, the last bits tell how many threads there were. So
+# each call of SciPy has one thread, and parts that depend on the shape alone are shared out here.
+PARTS = 16
+SMALL = 1 << 15
+"""Points that are not worth a thread."""
+
+
+def _parts(shape: tuple[int, ...], axis: int) -> deque[Part]:
+    n = shape[axis]
+    parts = min(n, PARTS) if prod(shape) > SMALL else 1
+    seams = [i * n // parts for i in range(parts + 1)]
+    before = (slice(None),) * axis
+    return deque((*before, slice(*ends)) for ends in pairwise(seams))
+
+
+def _share(do: Callable[[Part], None], parts: deque[Part], workers: int) -> None:
+    """Do something to all parts, each by one of so many threads."""
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        while parts and not failed:
+            try:
+                part = parts.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            try:
+                do(part)
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [Thread(target=work) for _ in range(min(workers, len(parts)) - 1)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        pass  # the system refuses: with fewer, then
+    work()
+    for thread in started:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+class _Transform:
+    """A transform of one length for each of some axes, the last halved where data are real."""
+
+    def __init__(self, axes: list[int], lengths: list[int], real: bool, workers: int) -> None:
+        self.fft = import_module("scipy.fft")
+        self.first, self.rest = axes[0], axes[1:]
+        self.length, self.lengths = lengths[0], lengths[1:]
+        self.real, self.workers = real, workers
+
+    def along_first(self, name: str, spectrum: Array) -> None:
+        def do(part: Part) -> None:
+            piece = spectrum[part]
+            result = getattr(self.fft, name)(piece, axis=self.first, overwrite_x=True, workers=1)
+            if not np.may_share_memory(result, piece):
+                piece[...] = result
+
+        _share(do, _parts(spectrum.shape, self.rest[0]), self.workers)
+
+    def forward(self, a: Array) -> Array:
+        shape = list(a.shape)
+        for axis, n in zip((self.first, *self.rest), (self.length, *self.lengths), strict=True):
+            shape[axis] = n
+        if self.real:
+            shape[self.rest[-1]] = self.lengths[-1] // 2 + 1
+        spectrum = np.zeros(shape, np.result_type(a.dtype, np.complex64))
+        transform = self.fft.rfftn if self.real else self.fft.fftn
+
+        def do(part: Part) -> None:
+            spectrum[part] = transform(a[part], self.lengths, axes=self.rest, workers=1)
+
+        _share(do, _parts(a.shape, self.first), self.workers)
+        self.along_first("fft", spectrum)
+        return spectrum
+
+    def inverse(self, spectrum: Array, start: int, length: int) -> Array:
+        """Destroy the spectrum. Of the first axis only a part is wanted."""
+        self.along_first("ifft", spectrum)
+        spectrum = spectrum[(*(slice(None),) * self.first, slice(start, start + length))]
+        shape = list(spectrum.shape)
+        for axis, n in zip(self.rest, self.lengths, strict=True):
+            shape[axis] = n
+        result = np.empty(shape, spectrum.real.dtype if self.real else spectrum.dtype)
+        transform = self.fft.irfftn if self.real else self.fft.ifftn
+
+        def do(part: Part) -> None:
+            result[part] = transform(spectrum[part], self.lengths, axes=self.rest, workers=1)
+
+        _share(do, _parts(result.shape, self.first), self.workers)
+        return result
+
+
 def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
-    fft = import_module("scipy.fft")
     axes = convolved(job)
     shape = fast_lengths(full_lengths(job))
     a, b = job.a, job.b
@@ -124,21 +226,17 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
         a, exponent_a = _scaled(a)
         b, exponent_b = _scaled(b)
         exponents = exponent_a + exponent_b
-    if a.dtype.kind == b.dtype.kind == "f":
-        forward, inverse = fft.rfftn, fft.irfftn
-    else:
-        forward, inverse = fft.fftn, fft.ifftn
-    spectrum = forward(a, shape, axes=axes, workers=workers)
-    spectrum = spectrum * forward(b, shape, axes=axes, workers=workers)
-    full = inverse(spectrum, shape, axes=axes, workers=workers, overwrite_x=True)
+    transform = _Transform(axes, shape, a.dtype.kind == b.dtype.kind == "f", workers)
+    spectrum = transform.forward(a) * transform.forward(b)
+    start = list(job.start)
+    full = transform.inverse(spectrum, start[axes[0]], job.shape[axes[0]])
+    start[axes[0]] = 0
     if dtype.kind in "iu":
         np.rint(full, out=full)
     # Along the axes without a transform what is left may be longer than `full` by broadcasting
     # alone, which the product has done.
     part = full[
-        tuple(
-            slice(start, start + length) for start, length in zip(job.start, job.shape, strict=True)
-        )
+        tuple(slice(start, start + length) for start, length in zip(start, job.shape, strict=True))
     ]
     if dtype.kind in "iu":
         # Rounded, it is exact in int64, and wraps from there on.
