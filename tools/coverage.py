@@ -48,6 +48,7 @@ PROCESSOR = "another processor"
 SCALAR = "lengths are multiples of LANES, so no 3 or 5 comes last where there are vectors"
 PYTHON = "exceptions of Python's arithmetic"
 NO_MEMORY = "tests/no_memory.py lets it happen, in a process whose counters are lost"
+LARGE = "tests of tiles that take gigabytes run with FASTCONV_SLOW"
 TABLE = "a jump table, in which 3 and 5 have the same entry where there are vectors"
 
 # file: {code of a line, as it stands there: reason}
@@ -84,7 +85,7 @@ UNREACHED = {
         'raise MemoryError("fastconv could not get memory for its twiddles")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",
         "solve_tile_alone(job, works, t, &team, threadid())": COUNTED,
-        "what(": COUNTED,
+        "parts = min(n, max(MAX_RADIX, points // PART))": LARGE,
     },
     "_lines.pxd": dict.fromkeys(
         (
