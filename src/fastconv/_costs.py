@@ -49,7 +49,7 @@ COMPLEX = 0.5
 ADD = 0.025
 """Nanoseconds that a byte of a sum of arrays takes, where they are in the cache."""
 
-FFTN = {4: 0.54, 8: 1.23, 12: 24.0, 16: 24.0}
+FFTN = {4: 0.5, 8: 0.9, 12: 24.0, 16: 24.0}
 """Nanoseconds of three transforms by scipy.fft, for each point and factor of two of its length.
 
 By the number of bytes of a real number; complex ones take twice as long.
