@@ -35,9 +35,9 @@ ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 
 # file: modules to build, tests to run, the quick ones first
 FILES = {
-    "_direct.pyx": ("_direct_f64_baseline _direct_u16_baseline", (*SUM, "accuracy")),
+    "_direct.pyx": ("_direct_f64_baseline _direct_u8_baseline", (*SUM, "accuracy")),
     "_tiles.pxd": (
-        "_direct_f64_baseline _direct_u16_baseline _fft_f64_baseline",
+        "_direct_f64_baseline _direct_u8_baseline _fft_f64_baseline",
         (*SUM, "fft"),
     ),
     "_fft.pyx": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
@@ -45,7 +45,7 @@ FILES = {
     "_butterflies.pxd": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_pixels.h": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_transpose.h": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
-    "_problem.py": ("", ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact")),
+    "_problem.py": ("", ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact", "stack")),
     "_rank_one.py": ("", ("separable",)),
     "_error.py": ("", ("error", "fft", "certified", "error_bound")),
     "_fourier.py": ("", TRANSFORM),
