@@ -19,7 +19,6 @@ from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from math import log2, prod
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,6 +132,8 @@ def _parts(shape: tuple[int, ...], axis: int) -> deque[Part]:
 
 def _share(do: Callable[[Part], None], parts: deque[Part], workers: int) -> None:
     """Do something to all parts, each by one of so many threads."""
+    from threading import Thread  # most programs never get here
+
     failed: list[BaseException] = []
 
     def work() -> None:
