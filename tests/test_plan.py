@@ -467,10 +467,13 @@ def test_no_tile_is_cheaper_than_the_one_that_is_chosen(side, taps, boundary, dt
 def test_predictions_count_whole_vectors():
     lanes = _solve.facts(problem_of("convolve2d", *[filled((9, 9), "D")] * 2), False, True).lanes
 
-    def predicted(width):
-        return fastconv.explain(filled((300, width), "D"), np.ones((3, 3)), "same").predicted
+    def predicted(width, dtype):
+        image = filled((300, width), dtype)
+        return fastconv.explain(image, np.ones((3, 3)), "same", method="direct").predicted
 
+    for width in range(lanes + 1, 2 * lanes + 1):
+        assert predicted(width, "d") == pytest.approx(predicted(2 * lanes, "d"))
     # Two words each: two vectors and a part of a third.
     for width in range(lanes + 1, lanes + lanes // 2 + 1):
-        assert predicted(width) == pytest.approx(predicted(lanes + max(1, lanes // 2)))
-    assert predicted(2 * lanes + 1) > predicted(2 * lanes)
+        assert predicted(width, "D") == pytest.approx(predicted(lanes + max(1, lanes // 2), "D"))
+    assert predicted(2 * lanes + 1, "D") > predicted(2 * lanes, "D")
