@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from fastconv._slices import Job
 
     Array = np.ndarray[Any, Any]
-    Part = tuple[slice, ...]
 
 C = 32.0
 """Factor of the error bound; see above."""
@@ -122,7 +121,7 @@ SMALL = 1 << 15
 """Points that are not worth a thread."""
 
 
-def _parts(shape: tuple[int, ...], axis: int) -> deque[Part]:
+def _parts(shape: tuple[int, ...], axis: int) -> deque[tuple[slice, ...]]:
     n = shape[axis]
     parts = min(n, PARTS) if prod(shape) > SMALL else 1
     seams = [i * n // parts for i in range(parts + 1)]
@@ -130,7 +129,9 @@ def _parts(shape: tuple[int, ...], axis: int) -> deque[Part]:
     return deque((*before, slice(*ends)) for ends in pairwise(seams))
 
 
-def _share(do: Callable[[Part], None], parts: deque[Part], workers: int) -> None:
+def _share(
+    do: Callable[[tuple[slice, ...]], None], parts: deque[tuple[slice, ...]], workers: int
+) -> None:
     """Do something to all parts, each by one of so many threads."""
     from threading import Thread  # most programs never get here
 
@@ -172,7 +173,7 @@ class _Transform:
         self.real, self.workers = real, workers
 
     def along_first(self, name: str, spectrum: Array) -> None:
-        def do(part: Part) -> None:
+        def do(part: tuple[slice, ...]) -> None:
             piece = spectrum[part]
             result = getattr(self.fft, name)(piece, axis=self.first, overwrite_x=True, workers=1)
             if not np.may_share_memory(result, piece):
@@ -189,7 +190,7 @@ class _Transform:
         spectrum = np.zeros(shape, np.result_type(a.dtype, np.complex64))
         transform = self.fft.rfftn if self.real else self.fft.fftn
 
-        def do(part: Part) -> None:
+        def do(part: tuple[slice, ...]) -> None:
             spectrum[part] = transform(a[part], self.lengths, axes=self.rest, workers=1)
 
         _share(do, _parts(a.shape, self.first), self.workers)
@@ -206,7 +207,7 @@ class _Transform:
         result = np.empty(shape, spectrum.real.dtype if self.real else spectrum.dtype)
         transform = self.fft.irfftn if self.real else self.fft.ifftn
 
-        def do(part: Part) -> None:
+        def do(part: tuple[slice, ...]) -> None:
             result[part] = transform(spectrum[part], self.lengths, axes=self.rest, workers=1)
 
         _share(do, _parts(result.shape, self.first), self.workers)
