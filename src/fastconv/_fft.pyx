@@ -602,37 +602,32 @@ cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept 
     return all_groups(job) if job.grid.line else (work.columns + LANES - 1) // LANES
 
 
-cdef inline real* group_of(
-    const Job* job, Work* work, Py_ssize_t i, Py_ssize_t groups,
+cdef void each_group(
+    const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups,
+    void (*transform_of)(const Line*, real*, Py_ssize_t, bint) noexcept nogil,
 ) noexcept nogil:
-    """Where group i is, of so many of each block."""
-    return work.tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
+    """Transforms of m points along y: `groups` times LANES columns of one block after the other."""
+    cdef environment before = usual_environment()
+    cdef Py_ssize_t i
+    cdef real* x
+    for i in range(start, end):
+        if is_left(job, i - start):
+            break
+        x = work.tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
+        transform_of(&job.grid.column, x, job.pitch, True)
+    restore_environment(before)
 
 
 cdef void columns(
     const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
-    """Transforms of m points along y, of all groups of columns of one block after the other."""
-    cdef environment before = usual_environment()
-    cdef Py_ssize_t i, groups = all_groups(job)
-    for i in range(start, end):
-        if is_left(job, i - start):
-            break
-        transform(&job.grid.column, group_of(job, work, i, groups), job.pitch, True)
-    restore_environment(before)
+    each_group(job, work, start, end, all_groups(job), transform)
 
 
 cdef void columns_back(
     const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
-    """The same back, of the groups that any output is taken from."""
-    cdef environment before = usual_environment()
-    cdef Py_ssize_t i, groups = output_groups(job, work)
-    for i in range(start, end):
-        if is_left(job, i - start):
-            break
-        transform_back(&job.grid.column, group_of(job, work, i, groups), job.pitch, True)
-    restore_environment(before)
+    each_group(job, work, start, end, output_groups(job, work), transform_back)
 
 
 cdef void rows(
@@ -1247,7 +1242,7 @@ cdef solve(
     cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
     cdef int n_threads, n_works
-    cdef bint together, zeros
+    cdef bint zeros
     cdef Team team
     cdef Call call
     cdef list left = []
@@ -1276,7 +1271,6 @@ cdef solve(
         <double>workers, 1 + <double>grid.n * grid.row.n * job.n_tiles / (2 * SMALL_TILE),
     )
     n_works = <int>tiles_at_once(job.n_tiles, grid.n * grid.row.n, n_threads)
-    together = n_works < n_threads
 
     status = bytearray(job.n_tiles)
     job.status = <char*>status
@@ -1317,7 +1311,7 @@ cdef solve(
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
         team.n_threads = n_threads = begin(&call, n_threads)
-        if together or n_threads == 1:
+        if n_works == 1 or n_threads == 1:
             for t in range(job.n_tiles):
                 solve_tile(job, works, t, &team)
         else:
