@@ -138,11 +138,11 @@ def _share(
     failed: list[BaseException] = []
 
     def work() -> None:
-        while parts and not failed:
+        while not failed:
             try:
                 part = parts.popleft()
             except IndexError:
-                return  # another thread was quicker
+                return
             try:
                 do(part)
             except BaseException as error:
@@ -176,7 +176,7 @@ class _Transform:
         def do(part: tuple[slice, ...]) -> None:
             piece = spectrum[part]
             result = getattr(self.fft, name)(piece, axis=self.first, overwrite_x=True, workers=1)
-            if not np.may_share_memory(result, piece):
+            if not np.may_share_memory(result, piece):  # it may be overwritten, and need not
                 piece[...] = result
 
         _share(do, _parts(spectrum.shape, self.rest[0]), self.workers)
