@@ -87,13 +87,6 @@ UNREACHED = {
         "solve_tile_alone(job, works, t, &team, threadid())": COUNTED,
         "parts = min(n, max(MAX_RADIX, points // PART))": LARGE,
     },
-    "_fftn.py": dict.fromkeys(
-        (
-            "if not np.may_share_memory(result, piece):  # it may be overwritten, and need not",
-            "piece[...] = result",
-        ),
-        "SciPy's transforms overwrite what they may, so far",
-    ),
     "_lines.pxd": dict.fromkeys(
         (
             "elif radix == 3:",

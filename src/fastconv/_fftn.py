@@ -172,14 +172,22 @@ class _Transform:
         self.length, self.lengths = lengths[0], lengths[1:]
         self.real, self.workers = real, workers
 
-    def along_first(self, name: str, spectrum: Array) -> None:
-        def do(part: tuple[slice, ...]) -> None:
-            piece = spectrum[part]
-            result = getattr(self.fft, name)(piece, axis=self.first, overwrite_x=True, workers=1)
-            if not np.may_share_memory(result, piece):  # it may be overwritten, and need not
-                piece[...] = result
+    def apply(self, name: str, source: Array, target: Array, across: int, **how: Any) -> None:
+        """Transform into `target` by the function of this name, in parts across an axis."""
+        transform = getattr(self.fft, name)
 
-        _share(do, _parts(spectrum.shape, self.rest[0]), self.workers)
+        def do(part: tuple[slice, ...]) -> None:
+            result = transform(source[part], workers=1, **how)
+            if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
+                target[part] = result
+
+        _share(do, _parts(source.shape, across), self.workers)
+
+    def along_first(self, name: str, spectrum: Array) -> None:
+        self.apply(name, spectrum, spectrum, self.rest[0], axis=self.first, overwrite_x=True)
+
+    def along_rest(self, name: str, source: Array, target: Array) -> None:
+        self.apply(name, source, target, self.first, s=self.lengths, axes=self.rest)
 
     def forward(self, a: Array) -> Array:
         shape = list(a.shape)
@@ -188,12 +196,7 @@ class _Transform:
         if self.real:
             shape[self.rest[-1]] = self.lengths[-1] // 2 + 1
         spectrum = np.zeros(shape, np.result_type(a.dtype, np.complex64))
-        transform = self.fft.rfftn if self.real else self.fft.fftn
-
-        def do(part: tuple[slice, ...]) -> None:
-            spectrum[part] = transform(a[part], self.lengths, axes=self.rest, workers=1)
-
-        _share(do, _parts(a.shape, self.first), self.workers)
+        self.along_rest("rfftn" if self.real else "fftn", a, spectrum)
         self.along_first("fft", spectrum)
         return spectrum
 
@@ -205,12 +208,7 @@ class _Transform:
         for axis, n in zip(self.rest, self.lengths, strict=True):
             shape[axis] = n
         result = np.empty(shape, spectrum.real.dtype if self.real else spectrum.dtype)
-        transform = self.fft.irfftn if self.real else self.fft.ifftn
-
-        def do(part: tuple[slice, ...]) -> None:
-            result[part] = transform(spectrum[part], self.lengths, axes=self.rest, workers=1)
-
-        _share(do, _parts(result.shape, self.first), self.workers)
+        self.along_rest("irfftn" if self.real else "ifftn", spectrum, result)
         return result
 
 
