@@ -1,10 +1,13 @@
 """Results in blocks: arrays in files, anything that is read and written in parts, progress."""
 
+import io
 import itertools
 import os
 import sys
+import tempfile
 import tracemalloc
 import types
+from multiprocessing import shared_memory
 
 import numpy as np
 import pytest
@@ -313,10 +316,89 @@ def test_data_sets_of_one_file_are_known_by_any_name(tmp_path):
     with h5py.File(tmp_path / "x", "w") as file:
         first = file.create_dataset("a", data=x)
         other = file.create_dataset("b", data=x)
-        file["c"] = h5py.SoftLink("/a")
-        for out in (other, file["a"]):
+        file["c"], file["d"] = h5py.SoftLink("/a"), first
+        (tmp_path / "x").rename(tmp_path / "y")
+        for out in (other, file["a"], file["c"], file["d"]):
+            first[:] = x
             fastconv.convolve2d(first, k, "same", out=out)
             assert same_bits(out[:], fastconv.convolve2d(x, k, "same"))
+    with h5py.File(io.BytesIO(), "w") as file:
+        file["a"] = x
+        fastconv.convolve2d(file["a"], k, "same", out=file["a"])
+        assert same_bits(file["a"][:], fastconv.convolve2d(x, k, "same"))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_data_set_that_shows_others_may_be_made_of_the_output(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    with h5py.File(tmp_path / "x", "w") as file:
+        file["a"] = x
+        layout = h5py.VirtualLayout(x.shape, x.dtype)
+        layout[...] = h5py.VirtualSource(file["a"])
+        shown = file.create_virtual_dataset("b", layout)
+        fastconv.convolve2d(shown, k, "same", out=file["a"])
+        assert same_bits(file["a"][:], fastconv.convolve2d(x, k, "same"))
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.skipif(os.name != "posix", reason="a file that is open keeps its name")
+@pytest.mark.parametrize("change", ["none", "renamed", "removed", "unnamed"])
+def test_maps_of_a_file_are_known_whatever_becomes_of_its_name(tmp_path, change):
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    expected = fastconv.convolve2d(x, k, "same")
+    blur = fastconv.plan(k, x.shape, x.dtype, mode="same")
+
+    def maps():
+        if change == "unnamed":
+            with tempfile.TemporaryFile(dir=tmp_path) as file:
+                file.truncate(x.nbytes)
+                return [np.memmap(file, "d", "r+", shape=x.shape) for _ in range(2)]
+        path = tmp_path / "x"
+        path.write_bytes(bytes(x.nbytes))
+        first = np.memmap(path, "d", "r+", shape=x.shape)
+        if change == "renamed":
+            path = path.rename(tmp_path / "y")
+        second = np.memmap(path, "d", "r+", shape=x.shape)
+        if change == "removed":
+            path.unlink()
+        return first, second
+
+    for call in (
+        lambda a, out: fastconv.convolve2d(a, k, "same", out=out),
+        lambda a, out: fastconv.convolve2d(np.asarray(a), k, "same", out=np.asarray(out)),
+        lambda a, out: fastconv.convolve(np.asarray(a), k, "same", "direct", out=out),
+        lambda a, out: blur(a, out=out),
+        lambda a, out: blur(np.asarray(a)[:], out=np.asarray(out)[:]),
+    ):
+        first, second = maps()
+        first[...] = x
+        call(first, second)
+        assert same_bits(np.array(first), expected)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no files of memory")
+def test_two_views_of_shared_memory_are_one():
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    one = shared_memory.SharedMemory(create=True, size=x.nbytes)
+    two = shared_memory.SharedMemory(one.name)
+    first, second = (np.ndarray(x.shape, x.dtype, memory.buf) for memory in (one, two))
+    first[...] = x
+    fastconv.convolve2d(first, k, "same", out=second)
+    result = first.copy()
+    del first, second
+    two.close()
+    one.close()
+    one.unlink()
+    assert same_bits(result, fastconv.convolve2d(x, k, "same"))
+
+
+def test_sparse_arrays_are_refused_with_any_argument():
+    sparse = pytest.importorskip("scipy.sparse")
+    x, k = sparse.csr_array(np.eye(5)), np.ones((2, 2))
+    for more in ({}, {"out": np.zeros((5, 5))}, {"progress": lambda done, n: None}):
+        with pytest.raises(ValueError, match="inputs must both be 2-D arrays"):
+            fastconv.convolve2d(x, k, "same", **more)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -3,7 +3,9 @@
 import itertools
 import os
 import pickle
+import sys
 import threading
+import types
 from decimal import Decimal
 
 import numpy as np
@@ -304,6 +306,11 @@ def test_what_happens_to_arguments_later_does_not_matter():
     assert w[0, 0].compute() == 97
     assert y.sum().compute() == 625
     assert z.shape == z.compute().shape
+
+
+def test_calls_go_on_while_another_thread_imports_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask.array", types.ModuleType("dask.array"))
+    assert fastconv.convolve([1, 2], [1, 1]).tolist() == [1, 3, 2]
 
 
 def test_one_tap_and_more_dimensions():

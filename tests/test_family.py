@@ -5,6 +5,7 @@ What is computed is small, and right in both; test_nd.py and test_scipy_is_wrong
 """
 
 import inspect
+import itertools
 import subprocess
 import sys
 import timeit
@@ -401,6 +402,49 @@ def test_out_is_filled_and_returned(function, dtype):
             np.testing.assert_array_equal(out, y)
 
 
+class Strict(np.ndarray):
+    """An array that no item of is to be set."""
+
+    def __setitem__(self, place, values):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_an_out_of_a_subclass_is_filled_by_every_engine(ndim):
+    rng = np.random.default_rng(6)
+    x, k = rng.integers(-9, 9, (150,) * ndim), rng.integers(-9, 9, (4,) * ndim)
+    x = x if ndim < 3 else x[:10, :10, :10]
+    for dtype, name in itertools.product("qfd", ("convolve", "convolve2d", "fftconvolve")):
+        call, a, b = getattr(fastconv, name), x.astype(dtype), k.astype(dtype)
+        methods = METHOD_NAMES.get(name, [None])
+        if name == "convolve2d" and ndim != 2:
+            continue
+        for method in methods:
+            more = {} if method is None else {"method": method}
+            y = call(a, b, "same", **more)
+            masked = np.ma.array(np.zeros_like(y), mask=True, hard_mask=True)
+            for out in (masked, np.zeros_like(y).view(Strict)):
+                assert call(a, b, "same", out=out, **more) is out
+                np.testing.assert_array_equal(np.asarray(out), y)
+            assert masked.mask.all()
+    if ndim == 2:
+        out = np.zeros((2, 150, 150)).view(Strict)
+        a, b = np.stack([x, x]).astype("d"), np.stack([k, k]).astype("d")
+        for kernel in (b, b[:1]):
+            fastconv.convolve2d(a, kernel, "same", axes=(1, 2), out=out)
+            assert np.asarray(out).any()
+            out.view(np.ndarray)[...] = 0
+        small = fastconv.plan(b[0], (2, 2), "d", method="direct")
+        out = np.zeros((2, *small.out_shape)).view(Strict)
+        assert small(np.ones((2, 2, 2)), out=out) is out
+
+
+METHOD_NAMES = {
+    "convolve": ["auto", "direct", "fft"],
+    "convolve2d": ["auto", "direct", "fft", "certified"],
+}
+
+
 @ALL
 @pytest.mark.parametrize("shape", [(9,), (5, 6), (4, 3, 5)])
 def test_out_may_be_an_input(function, shape):
@@ -462,6 +506,27 @@ def test_the_number_of_threads_changes_no_bit(function, shapes):
         assert getattr(fastconv, function)(in1, in2, workers=workers).tobytes() == one.tobytes()
 
 
+@FFTS
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+def test_a_product_is_contiguous_and_the_same_for_any_layout(function, mode):
+    call = getattr(fastconv, function)
+    rng = np.random.default_rng(7)
+    a, b = np.arange(5.0).reshape(5, 1), np.arange(4.0).reshape(1, 4)
+    if mode != "valid":
+        for x, w in ((a, b), (b, a), (np.ones((3, 4), order="F"), np.ones((1, 1)))):
+            y = call(x, w, mode)
+            assert y.flags.c_contiguous
+            assert y.flags.owndata
+            np.testing.assert_array_equal(y, getattr(signal, function)(x, w, mode))
+    for dtype in "fdFD":
+        x, k = (rng.standard_normal((n, n // 20 + 1)).astype(dtype) for n in (64, 1))
+        if dtype in "FD":
+            x.imag, k.imag = rng.standard_normal(x.shape), 0.3
+        y = call(x, k, mode)
+        for layout in (x[::-1].copy()[::-1], np.asfortranarray(x), np.repeat(x, 2, 0)[::2]):
+            assert call(layout, k, mode).tobytes() == y.tobytes()
+
+
 @ALL
 def test_the_result_is_a_fresh_contiguous_plain_array(function):
     for shape in ((5,), (4, 5), (3, 4, 5)):
@@ -509,6 +574,11 @@ def test_a_method_is_chosen_for_every_dtype(dtype):
         assert fastconv.choose_conv_method(in1, in2, mode) in ("direct", "fft")
 
 
+@pytest.mark.parametrize("values", [(1j, 2), (1, 2.5), (np.complex64(3), 1j)], ids=str)
+def test_the_method_for_scalars_is_scipys(values):
+    assert_alike("choose_conv_method", *values)
+
+
 def test_both_methods_are_measured():
     method, times = fastconv.choose_conv_method(np.ones(50), np.ones(9), measure=True)
     assert set(times) == {"direct", "fft"}
@@ -549,6 +619,7 @@ def test_a_call_of_more_than_a_second_is_measured_once(monkeypatch):
         (5, 4, "x"),
         (5, 4, ["x"]),
         (5, 4, None),
+        (np.uint8(200), np.int8(100), "same"),
         ("a", 1),
         (5,),
     ],
@@ -639,6 +710,27 @@ def test_in_one_dimension_nothing_outside_is_multiplied(function, mode, dtype):
                     np.testing.assert_array_equal(y, theirs)
                 else:
                     np.testing.assert_array_equal(np.isfinite(y), np.isfinite(theirs))
+
+
+@PAIR
+@pytest.mark.parametrize("mode", ["full", "same"])
+@pytest.mark.parametrize("dtype", "fdgFD")
+def test_long_kernels_with_an_inf_multiply_nothing_outside_either(function, mode, dtype):
+    rng = np.random.default_rng(8)
+    for n, m in ((1500, 1500), (2000, 1200), (1600, 515)):
+        in1, in2 = rng.integers(1, 9, n).astype(dtype), rng.integers(1, 9, m).astype(dtype)
+        for spots in ([3], [m - 2], [m // 2, m // 3], [0, m - 1]):
+            taps = in2.copy()
+            taps[spots] = np.inf
+            with np.errstate(invalid="ignore"):
+                theirs = getattr(np, function)(in1, taps, mode)
+                y = getattr(fastconv, function)(in1, taps, mode)
+            if dtype in "fdg":
+                np.testing.assert_array_equal(y, theirs)
+            else:
+                np.testing.assert_array_equal(np.isfinite(y), np.isfinite(theirs))
+                fine = np.isfinite(y)
+                np.testing.assert_array_equal(y[fine], theirs[fine])
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

@@ -67,6 +67,21 @@ def test_images_that_nothing_has_room_for_are_refused_at_once(shape, dtype):
     assert "x" in str(fastconv.explain(image, kernel))
 
 
+@pytest.mark.parametrize("shape", [(2**63 - 1, 1), (1, 2**63 - 1)])
+def test_results_longer_than_any_axis_are_refused_at_once(shape):
+    image, kernel = repeated(shape, "b"), np.ones((9, 9), "b")
+    for method in METHODS:
+        with pytest.raises(ValueError, match="dimension"):
+            fastconv.convolve2d(image, kernel, method=method)
+    with pytest.raises(ValueError, match="dimension"):
+        fastconv.plan(kernel, shape, "b")
+    for name in OTHERS:
+        with REFUSED:
+            getattr(fastconv, name)(image, kernel)
+        with REFUSED:
+            fastconv.explain(image, kernel, function=name)
+
+
 @pytest.mark.parametrize(
     ("length", "words"), [(2**50, "such a length"), (2**49, "bytes of scratch")]
 )

@@ -21,7 +21,18 @@ from oracle import exact_nd, nd_sum, reversed_conjugate
 from scipy import signal
 
 import fastconv
-from fastconv import _fftn, _nd, _slices, _solve, convolve, correlate, fftconvolve
+from fastconv import (
+    _fftn,
+    _nd,
+    _slices,
+    _solve,
+    choose_conv_method,
+    convolve,
+    correlate,
+    error_bound,
+    explain,
+    fftconvolve,
+)
 
 PAIR = ("convolve", "correlate")
 MODES = ("full", "same", "valid")
@@ -574,3 +585,43 @@ def test_parts_of_a_transform_depend_on_the_shape_alone(monkeypatch):
     assert seen[0] == seen[1] == seen[2]
     # But for one: the kernel itself is not worth a thread.
     assert len(calls) == 5 * _fftn.PARTS + 1
+
+
+@pytest.mark.parametrize("dtype", "gG")
+@pytest.mark.parametrize(
+    ("shape", "taps"), [((3000,), (2000,)), ((90, 80), (30, 25)), ((9, 1), (9, 1))]
+)
+def test_long_double_goes_through_scipys_transform(shape, taps, dtype, monkeypatch):
+    rng = np.random.default_rng(21)
+    a, b = rng.standard_normal(shape).astype(dtype), rng.standard_normal(taps).astype(dtype)
+    if dtype == "G":
+        a.imag, b.imag = rng.standard_normal(shape), rng.standard_normal(taps)
+    calls = []
+    transform = _fftn.convolve
+    monkeypatch.setattr(_fftn, "convolve", lambda *args: (calls.append(1), transform(*args))[1])
+    for function in (convolve, correlate):
+        name = function.__name__
+        for mode in ("full", "same", "valid"):
+            expected = function(a, b, mode, method="direct")
+            assert not calls
+            y = function(a, b, mode, method="fft")
+            assert len(calls) == 1
+            calls.clear()
+            bounds = [error_bound(a, b, mode, function=name, method=m) for m in ("fft", "direct")]
+            for part in ("real", "imag"):
+                off = abs(getattr(y, part) - getattr(expected, part))
+                assert (off <= bounds[0] + bounds[1]).all()
+            np.testing.assert_array_equal(function(a, b, mode, method="fft", workers=3), y)
+            calls.clear()
+    large = a.size > 100
+    assert explain(a, b, function="fftconvolve").engine == ("scipy.fft" if large else "direct")
+    assert explain(a, b, function="convolve", method="direct").engine == "direct"
+    assert choose_conv_method(a, b) == ("fft" if large else "direct")
+    fftconvolve(a, b)
+    assert len(calls) == large
+    calls.clear()
+    a[0] = np.inf
+    y = fftconvolve(a, b)
+    monkeypatch.setattr(_fftn, "available", lambda: False)
+    np.testing.assert_array_equal(fftconvolve(a, b), y)
+    assert not calls

@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from unittest import mock
@@ -379,6 +380,19 @@ def test_to_scipy_finds_scipys_function_without_a_patch_and_counts():
     # Also one that cannot be replaced.
     _fallback.to_scipy("medfilt2d", "another", IMAGE)
     assert counts("medfilt2d") == (0, {"another": 1})
+
+
+def test_what_fell_back_is_counted_in_limited_memory(monkeypatch):
+    monkeypatch.setattr(_fallback, "FELL_BACK", Counter())
+    monkeypatch.setattr(_fallback, "MOST", 9)
+    monkeypatch.setitem(_fallback.ORIGINALS, "medfilt2d", lambda: None)
+    for i in range(100):
+        _fallback.to_scipy("medfilt2d", f"{i % 30}" * 1000)
+    counted = _fallback.FELL_BACK
+    assert counted.total() == 100
+    assert len(counted) == 10
+    assert counted["medfilt2d", "for other reasons"] > 50
+    assert max(len(reason) for _, reason in counted) <= 200
 
 
 def test_without_scipy_everything_says_so():

@@ -326,6 +326,14 @@ def test_a_plan_keeps_a_kernel_of_its_own():
         assert same_bits(planned(image), before)
 
 
+def test_what_happens_to_a_fillvalue_later_does_not_matter():
+    fill = np.array([5.0])
+    planned = fastconv.plan(np.ones((3, 3)), (4, 4), "d", mode="same", fillvalue=fill)
+    fill[0] = 7
+    for each in (planned, pickle.loads(pickle.dumps(planned))):
+        assert each(np.zeros((4, 4)))[0, 0] == 25
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickled_plan_gives_the_same_bits(protocol, method):

@@ -51,6 +51,33 @@ def test_what_is_no_number_of_processors_is_ignored(told):
     assert words(ASK, PYTHON_CPU_COUNT=told) == words(ASK)
 
 
+def test_any_number_of_processors_is_taken():
+    most, one = "9" * 4000, "0" * 4000 + "1"
+    if sys.version_info >= (3, 13):
+        pytest.skip("this Python refuses it")
+    assert words(ASK, PYTHON_CPU_COUNT=most, OMP_NUM_THREADS="3") == ["3"]
+    assert words(ASK, PYTHON_CPU_COUNT=one) == ["1"]
+
+
+@pytest.mark.skipif(not LINUX, reason="no affinity")
+@pytest.mark.parametrize(
+    "binding",
+    [{"OMP_PROC_BIND": "true"}, {"OMP_PROC_BIND": "spread"}, {"OMP_PLACES": "threads"}],
+    ids=str,
+)
+def test_threads_that_are_bound_to_processors_leave_the_others_there(binding):
+    script = (
+        ASK
+        + """
+import threading
+other = threading.Thread(target=lambda: print(fastconv.get_workers()))
+other.start()
+other.join()
+"""
+    )
+    assert words(script, **binding) == [str(len(os.sched_getaffinity(0)))] * 2
+
+
 @pytest.mark.skipif(not LINUX, reason="no affinity")
 @pytest.mark.usefixtures("processors_of_the_machine")
 def test_processors_that_the_process_may_run_on_count_at_every_call():

@@ -1,6 +1,7 @@
 """The costs that the planner rests on: where they come from, and what becomes of a bad file."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,24 @@ def test_tune_keeps_what_it_measures_where_it_is_found(own_cache, quick, capsys)
     _costs.current.cache_clear()
     assert _costs.current() == _costs.parse(path.read_text())
     assert _costs.current() != _costs.shipped()[_dispatch.LEVEL]
+
+
+def test_two_that_tune_at_once_do_not_disturb_each_other(own_cache, quick, monkeypatch, capsys):
+    drafts = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda a, b: (drafts.append(a), replace(a, b))[1])
+    for pid in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        assert main(["tune"]) == 0
+    assert drafts[0] != drafts[1]
+
+
+def test_a_cache_folder_that_cannot_be_written_to_is_named(own_cache, quick, capsys):
+    (own_cache / "fastconv").write_text("no folder")
+    with pytest.raises(SystemExit) as ended:
+        main(["tune"])
+    assert ended.value.code == 1
+    assert str(own_cache) in capsys.readouterr().err
 
 
 def test_a_dry_run_keeps_nothing(own_cache, quick, capsys):

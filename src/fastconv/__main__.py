@@ -165,7 +165,10 @@ def main(argv: list[str] | None = None) -> int:
         # Not at the top: only this command needs it.
         from fastconv import _tune
 
-        _tune.run(arguments.dry_run)
+        try:
+            _tune.run(arguments.dry_run)
+        except OSError as error:
+            parser.exit(1, f"{parser.prog}: {error}\n")
     elif arguments.command == "info":
         fastconv.show_config()
     else:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from itertools import product
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv._cut import blocks_of, is_lazy, read
-from fastconv._problem import check_out
+from fastconv._problem import check_out, may_overlap
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -43,12 +43,13 @@ def is_needed(in1: Any, in2: Any, out: Any, progress: Any) -> bool:
 def _is_array(a: Any, method: str) -> bool:
     if isinstance(a, np.ndarray | np.generic):
         return isinstance(a, np.memmap)
-    # pandas indexes in another way.
+    # pandas indexes in another way, and sparse arrays do.
     return (
         isinstance(getattr(a, "dtype", None), np.dtype)
         and hasattr(a, "shape")
         and hasattr(a, method)
         and not hasattr(a, "iloc")
+        and not hasattr(a, "nnz")
     )
 
 
@@ -63,38 +64,29 @@ def _is_target(a: Any) -> bool:
 
 
 def _is_same(a: Any, b: Any) -> bool:
-    """Whether two arrays may share memory, or are known to be of one file."""
+    """Whether two arrays may share memory, or may be one array of a file."""
     if a is b:
         return True
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
-        return True
-    file = _file_of(a)
-    return file is not None and file == _file_of(b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return may_overlap(a, b)
+    if hasattr(a, "store_path") and hasattr(b, "store_path"):  # zarr
+        return bool(_place_of(a.store_path) == _place_of(b.store_path))
+    if hasattr(a, "is_virtual") and hasattr(b, "is_virtual"):  # h5py; it looks through links
+        return bool(a == b or a.is_virtual or b.is_virtual)
+    return False
 
 
-def _file_of(a: Any) -> tuple[Any, ...] | None:
-    """Tell a file from others, and the name of an array in it; None: no file is known."""
-    path: Any
-    name: Any = None
-    if isinstance(a, np.ndarray):
-        while a is not None and not isinstance(a, np.memmap):
-            a = getattr(a, "base", None)
-        path = getattr(a, "filename", None)
-    elif hasattr(a, "store_path"):  # zarr
-        store, name = a.store_path.store, a.store_path.path
-        if not hasattr(store, "root"):
-            return store, name
-        # A folder for each array.
-        path, name = os.path.join(store.root, name), None  # noqa: PTH118
-    elif hasattr(a, "file"):  # h5py
-        path, name = getattr(a.file, "filename", None), a.name
-    else:
-        return None
+def _place_of(path: Any) -> Any:
+    """Tell where zarr keeps an array: a folder by the file system's numbers, if it can be had."""
+    store, name = path.store, path.path
+    if not hasattr(store, "root"):
+        return store, name
+    folder = Path(store.root, name)
     try:
-        found = os.stat(path)  # noqa: PTH116 - it may be a number, too
-    except (OSError, TypeError):
-        return None
-    return found.st_dev, found.st_ino, name
+        found = folder.stat()
+    except OSError:
+        return folder.absolute()
+    return found.st_dev, found.st_ino
 
 
 def _loaded(a: Any) -> Array:
@@ -157,15 +149,18 @@ def call(
     threads = resolve(workers)
     _check_target(out, shape, dtype)
     overlap = out is not None and any(_is_same(out, x) for x in (in1, in2, source, kernel))
+    # What a subclass does to items is not for results.
+    target: Any = np.asarray(out) if isinstance(out, np.ndarray) else out
     if cut is None or overlap:
         with _Progress(progress, 1, function.__name__) as report:
             result = whole(_loaded(source), kernel, workers=threads)
             report()
         if out is None:
             return result
-        out[...] = result
+        target[...] = result
         return out
-    target = np.empty(shape, dtype) if out is None else out
+    if target is None:
+        target = np.empty(shape, dtype)
     lengths = _lengths(cut, getattr(out, "chunks", None))
     starts = [range(0, n, step) for n, step in zip(shape, lengths, strict=True)]
     with _Progress(progress, prod(map(len, starts)), function.__name__) as report:
@@ -181,7 +176,7 @@ def call(
             part = read(cut, source, lows, highs)
             target[tuple(block)] = cut.solve(part, kernel, workers=threads)
             report()
-    return target
+    return target if out is None else out
 
 
 def _check_target(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

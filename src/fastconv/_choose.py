@@ -40,7 +40,7 @@ def choose_conv_method(
         return "direct"
     words = f"Acceptable mode flags are 'valid', 'same', or 'full', not mode={mode}"
     extent = checked_extent(mode, words)
-    if a.ndim != b.ndim or not (a.size and b.size):
+    if a.ndim != b.ndim or a.ndim == 0 or not (a.size and b.size):
         return "direct"
     job, dtype = promoted(Task(job_of(a, b, extent, []), np.result_type(a, b), "fast"))
     return "fft" if _fft_is_faster(collapse(job), dtype) else "direct"
@@ -52,7 +52,8 @@ def _fft_is_faster(job: Job, dtype: np.dtype[Any]) -> bool:
         return False
     slices = slices_of(job, dtype)
     direct = predict(slices, "direct")[1]
-    if len(_fftn.convolved(job)) > 2 and _fftn.available():
+    axes = len(_fftn.convolved(job))
+    if (axes > 2 or (axes and dtype.char in "gG")) and _fftn.available():
         return _fftn.seconds(job, dtype) < direct
     plan, seconds = predict(slices, "fft")
     return bool(plan.word) and seconds < direct
@@ -72,6 +73,8 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 def correlation_lags(in1_len: Any, in2_len: Any, mode: str) -> Array:
     """Tell which lag each element of a correlation of two 1-D arrays has."""
+    # NumPy's integers may be too short for the sum.
+    in1_len, in2_len = (int(n) if isinstance(n, np.integer) else n for n in (in1_len, in2_len))
     if mode == "full":
         return _range(-in2_len + 1, in1_len)
     if mode == "same":

@@ -47,8 +47,8 @@ class Blocks(NamedTuple):
 
 def is_lazy(*arrays: Any) -> bool:
     """Whether there is an array of dask. Whoever has one has imported dask."""
-    module = sys.modules.get("dask.array")
-    return module is not None and any(isinstance(array, module.Array) for array in arrays)
+    lazy = getattr(sys.modules.get("dask.array"), "Array", None)  # it may be half imported
+    return lazy is not None and any(isinstance(array, lazy) for array in arrays)
 
 
 def blocks_of(

@@ -264,7 +264,7 @@ def _of_arrays(
     if task.dtype.kind in "iub":
         return np.zeros(job.shape)
     sizes = _sizes(task, job)
-    if _nd.is_plane(job):
+    if _nd.is_plane(job, word, task.method):
         problem = _nd.plane_problem(job, word)
         bound = _of_problem(problem, task.method).reshape(job.shape)
     else:

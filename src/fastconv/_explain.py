@@ -300,7 +300,7 @@ def _of_arrays(
     title = _title(function, a, b, mode, task.job.shape, task.dtype)
     job, word = _nd.promoted(task)
     asked = method if function in ("convolve", "correlate") else ""
-    if _nd.is_plane(job):
+    if _nd.is_plane(job, word, task.method):
         problem = _nd.plane_problem(job, word)
         return explained(problem, task.method, threads, title, asked)
     job = collapse(job)
@@ -323,7 +323,8 @@ def _of_arrays(
         known.predicted, known.calls = predict(slices, task.method)[1], terms
         if len(_fftn.convolved(job)) > 2:
             known.others += (("scipy.fft", way.why),)
-    known._force = _forceable(known, asked, len(_fftn.convolved(job)) > 2)
+    by_scipy = known.engine == "scipy.fft" or len(_fftn.convolved(job)) > 2
+    known._force = _forceable(known, asked, by_scipy)
     return known
 
 

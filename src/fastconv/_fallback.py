@@ -18,6 +18,9 @@ ORIGINALS: dict[str, Callable[..., Any]] = {}
 FELL_BACK: Counter[tuple[str, str]] = Counter()
 """Calls left to scipy, by the name of the function and the reason."""
 
+# Reasons may quote what was given, and a process that runs for months is given a lot.
+LONGEST, MOST, OTHER = 200, 1000, "for other reasons"
+
 _lock = allocate_lock()  # threading has more, and takes longer to import
 if hasattr(os, "register_at_fork"):
     # Else a child forked while another thread counts would wait for that thread for ever.
@@ -39,8 +42,11 @@ def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
                 "installed"
             ) from None
         function = getattr(signal, name)
+    key = name, reason[:LONGEST]
     with _lock:
-        FELL_BACK[name, reason] += 1
+        if key not in FELL_BACK and len(FELL_BACK) >= MOST:
+            key = name, OTHER
+        FELL_BACK[key] += 1
     return function(*args, **kwargs)
 
 

@@ -1,4 +1,6 @@
-"""Convolution in three and more dimensions through SciPy's transform, where SciPy is installed.
+"""Convolution through SciPy's transform, where SciPy is installed: what the engines have none for.
+
+That is three and more dimensions, and long double.
 
 The transform of a product of lengths N, all of them 5-smooth, with accurate roots of unity, is a
 chain of passes of radix 2 to 5. A pass of radix r seen as a dense sum has a normwise error of
@@ -15,6 +17,7 @@ Zimmermann, "Error bounds on complex floating-point multiplication", Math. Comp.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
@@ -117,13 +120,15 @@ def _scaled(a: Array) -> tuple[Array, int]:
 # multiplications with additions, as on AArch64, the last bits tell how many threads there were. So
 # each call of SciPy has one thread, and parts that depend on the shape alone are shared out here.
 PARTS = 16
+PART = 1 << 18
+"""Points of a part: milliseconds. Python looks for signals in between."""
 SMALL = 1 << 15
 """Points that are not worth a thread."""
 
 
 def _parts(shape: tuple[int, ...], axis: int) -> deque[tuple[slice, ...]]:
-    n = shape[axis]
-    parts = min(n, PARTS) if prod(shape) > SMALL else 1
+    n, points = shape[axis], prod(shape)
+    parts = min(n, max(PARTS, points // PART)) if points > SMALL else 1
     seams = [i * n // parts for i in range(parts + 1)]
     before = (slice(None),) * axis
     return deque((*before, slice(*ends)) for ends in pairwise(seams))
@@ -151,14 +156,15 @@ def _share(
     threads = [Thread(target=work) for _ in range(min(workers, len(parts)) - 1)]
     started = []
     try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except RuntimeError:
-        pass  # the system refuses: with fewer, then
-    work()
-    for thread in started:
-        thread.join()
+        with suppress(RuntimeError):  # the system refuses: with fewer, then
+            for thread in threads:
+                thread.start()
+                started.append(thread)
+        work()
+    finally:
+        parts.clear()  # they are all done, unless a signal's handler raised
+        for thread in started:
+            thread.join()
     if failed:
         raise failed[0]
 
@@ -195,10 +201,25 @@ class _Transform:
             shape[axis] = n
         if self.real:
             shape[self.rest[-1]] = self.lengths[-1] // 2 + 1
-        spectrum = np.zeros(shape, np.result_type(a.dtype, np.complex64))
+        spectrum = np.empty(shape, np.result_type(a.dtype, np.complex64))
         self.along_rest("rfftn" if self.real else "fftn", a, spectrum)
+        # Here, or the first part along the first axis would wait for all of this memory.
+        padding = spectrum[(*(slice(None),) * self.first, slice(a.shape[self.first], None))]
+        _share(lambda part: padding[part].fill(0), _parts(padding.shape, self.first), self.workers)
         self.along_first("fft", spectrum)
         return spectrum
+
+    def product(self, a: Array, b: Array) -> Array:
+        """Destroy one of the spectra."""
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        target = next((x for x in (a, b) if x.shape == shape), None)
+        result = np.empty(shape, a.dtype) if target is None else target
+
+        def do(part: tuple[slice, ...]) -> None:
+            np.multiply(a[part], b[part], out=result[part])
+
+        _share(do, _parts(shape, self.first), self.workers)
+        return result
 
     def inverse(self, spectrum: Array, start: int, length: int) -> Array:
         """Destroy the spectrum. Of the first axis only a part is wanted."""
@@ -214,8 +235,13 @@ class _Transform:
 
 def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
-    axes = convolved(job)
-    shape = fast_lengths(full_lengths(job))
+    axes, shape = convolved(job), fast_lengths(full_lengths(job))
+    if len(axes) == 1:
+        # An axis with one element makes them two.
+        axes, shape, out = [0, axes[0] + 1], [1, *shape], out[np.newaxis]
+        job = job._replace(
+            a=job.a[np.newaxis], b=job.b[np.newaxis], start=(0, *job.start), shape=(1, *job.shape)
+        )
     a, b = job.a, job.b
     exponents = 0
     if dtype.kind in "iu":
@@ -227,23 +253,25 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
         b, exponent_b = _scaled(b)
         exponents = exponent_a + exponent_b
     transform = _Transform(axes, shape, a.dtype.kind == b.dtype.kind == "f", workers)
-    spectrum = transform.forward(a) * transform.forward(b)
+    spectrum = transform.product(transform.forward(a), transform.forward(b))
     start = list(job.start)
     full = transform.inverse(spectrum, start[axes[0]], job.shape[axes[0]])
     start[axes[0]] = 0
-    if dtype.kind in "iu":
-        np.rint(full, out=full)
     # Along the axes without a transform what is left may be longer than `full` by broadcasting
     # alone, which the product has done.
-    part = full[
+    full = full[
         tuple(slice(start, start + length) for start, length in zip(start, job.shape, strict=True))
     ]
-    if dtype.kind in "iu":
-        # Rounded, it is exact in int64, and wraps from there on.
-        out[...] = part.astype(np.int64).astype(dtype)
-    else:
-        out[...] = part
+
+    def finish(part: tuple[slice, ...]) -> None:
+        if dtype.kind in "iu":
+            # Rounded, it is exact in int64, and wraps from there on.
+            out[part] = np.rint(full[part]).astype(np.int64).astype(dtype)
+            return
+        out[part] = full[part]
         if exponents:
-            parts = out.view(np.finfo(dtype).dtype) if dtype.kind == "c" else out
+            words = out[part].view(np.finfo(dtype).dtype) if dtype.kind == "c" else out[part]
             with np.errstate(all="ignore"):
-                np.ldexp(parts, exponents, out=parts)
+                np.ldexp(words, exponents, out=words)
+
+    _share(finish, _parts(job.shape, axes[0]), workers)

@@ -44,14 +44,16 @@ def stack(
     images, kernels = problem.image, problem.kernel
     # One kernel is one call of an engine; of more, any but the first may lack memory.
     several = kernels.size != prod(kernels.shape[-2:])
-    result = np.empty(final, problem.dtype) if out is None or several else out
+    target = None if out is None else np.asarray(out)
+    result = np.empty(final, problem.dtype) if target is None or several else target
     if result.size:
         outs = np.moveaxis(result, pair, (-2, -1))
-        call = solve if result is out else compute
+        call = solve if result is target else compute
         solve_batch(first_of(problem), images, kernels, outs, method, n_threads, call)
-    if out is None or result is out:
+    if out is None or target is None:
         return result
-    out[...] = result
+    if result is not target:
+        target[...] = result
     return out
 
 

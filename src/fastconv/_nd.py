@@ -170,12 +170,19 @@ def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
     extent = checked_extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
     job = job_of(a, b, extent, paired)
     if not summed:
-        parts = tuple(slice(s, s + n) for s, n in zip(job.start, job.shape, strict=True))
-        return (a * b)[parts]
+        # NumPy's last bits may depend on the layout.
+        a, b = (np.ascontiguousarray(_at_outputs(x, job)) for x in (a, b))
+        return np.multiply(a, b, order="C")
     dtype = a.dtype
     if dtype is not b.dtype or dtype not in TRANSFORMED:
         dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
     return Task(job, dtype, "fast")
+
+
+def _at_outputs(x: Array, job: Job) -> Array:
+    """Elements that outputs of a job are products of, where nothing is summed."""
+    ends = zip(x.shape, job.start, job.shape, strict=True)
+    return x[tuple(slice(None) if n == 1 else slice(s, s + m) for n, s, m in ends)]
 
 
 # --- checks --------------------------------------------------------------------------------------
@@ -304,20 +311,22 @@ def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Ar
     if out is not None:
         check_out(out, task.job.shape, dtype)
     job, word = promoted(task)
-    own = out if word == dtype else None
-    if is_plane(job):
+    own = np.asarray(out) if out is not None and word == dtype else None
+    if is_plane(job, word, method):
         result = (_line if len(job.shape) == 1 else _plane)(job, word, method, own, workers)
     else:
         result = _space(job, word, method, resolve(workers))
     if word != dtype:
         with np.errstate(over="ignore"):
             result = result.astype(dtype)
-    return result if result is out else _written(result, out)
+    return out if out is not None and result is own else _written(result, out)
 
 
-def is_plane(job: Job) -> bool:
+def is_plane(job: Job, dtype: np.dtype[Any], method: str) -> bool:
     """Whether a job is one problem of the 2-D engines."""
-    return len(job.shape) <= 2 and not any(job.paired)
+    if len(job.shape) > 2 or any(job.paired):
+        return False
+    return dtype.char not in "gG" or way_of(collapse(job), dtype, method).slices is not None
 
 
 def plane_problem(job: Job, dtype: np.dtype[Any]) -> Problem:
@@ -346,28 +355,51 @@ def _line(
     if out is not None and (dtype.kind in "iu" or all_finite(problem.kernel)):
         solve(problem, method, out[None], workers)
         return out
-    result = np.empty(job.shape, dtype)
-    compute(problem, method, result[None], resolve(workers))
+    result, n_threads = np.empty(job.shape, dtype), resolve(workers)
+    compute(problem, method, result[None], n_threads)
     # A tap that is not finite makes the first output the same, by way of the zeros around.
     if dtype.kind in "fc" and not np.isfinite(result[0]):
         a, b = problem.image[0], problem.kernel[0]
         if b.size > 1 and not all_finite(b):
-            _redo_ends(a, b, job.start[0], result)
+            _redo_ends(a, b, job.start[0], result, n_threads)
     return result
 
 
-def _redo_ends(a: Array, b: Array, start: int, result: Array) -> None:
+def _redo_ends(a: Array, b: Array, start: int, result: Array, workers: int) -> None:
     """Leave out what lies outside, as numpy.convolve does: there zero times Inf would be a NaN."""
     n, m, stop = a.size, b.size, start + result.size
     # Outputs before m - 1 and from n on, of n + m - 1, have less than m products.
+    if start < m - 1:
+        left = _first_outputs(a[: m - 1], b[:-1], result.dtype, workers)[start:stop]
+        result[: left.size] = left
+    if stop > n:
+        # Seen from the other end they are the first.
+        right = _first_outputs(a[::-1][: m - 1], b[::-1][:-1], result.dtype, workers)[::-1]
+        first = max(start, n)
+        result[first - start :] = right[first - n : stop - n]
+
+
+FEW = 512
+
+
+def _first_outputs(a: Array, b: Array, dtype: np.dtype[Any], workers: int) -> Array:
+    """As many outputs of a full convolution as each of its inputs has elements.
+
+    Each half of a has first outputs with as much of b, and the first half also outputs that have
+    all of it, and are an engine's.
+    """
+    n, half = a.size, a.size // 2
+    if n <= FEW:
+        with np.errstate(all="ignore"):
+            return _convolved(a, b, dtype)[:n]
+    result = np.empty(n, dtype)
+    result[:half] = _first_outputs(a[:half], b[:half], dtype, workers)
+    image, kernel, place = b[np.newaxis, 1:], a[np.newaxis, :half], (0, half - 1)
+    inner = convolution(image, kernel, place, (1, n - half), dtype, swap=False)
+    compute(inner, "direct", result[np.newaxis, half:], workers)
     with np.errstate(all="ignore"):
-        if start < m - 1:
-            left = _convolved(a[: m - 1], b[:-1], result.dtype)[start : min(m - 1, stop)]
-            result[: left.size] = left
-        if stop > n:
-            right = _convolved(a[1 - m :], b[1:], result.dtype)[m - 2 :]
-            first = max(start, n)
-            result[first - start :] = right[first - n : stop - n]
+        result[half:] += _first_outputs(a[half:], b[: n - half], dtype, workers)
+    return result
 
 
 def _convolved(a: Array, b: Array, dtype: np.dtype[Any]) -> Array:
@@ -403,7 +435,8 @@ class Way(NamedTuple):
 def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
     """Choose how to compute a collapsed job: by its shapes, its dtype, and whether it is finite."""
     slices = slices_of(job, dtype)
-    if len(_fftn.convolved(job)) <= 2:
+    axes = len(_fftn.convolved(job))
+    if axes <= 2 and (dtype.char not in "gG" or axes == 0):
         return Way(slices, "no more than two axes are summed along")
     if method == "direct":
         return Way(slices, "the method is 'direct'")
@@ -428,7 +461,7 @@ def _written(result: Any, out: Array | None) -> Any:
     if out is None:
         return result
     check_out(out, np.shape(result), np.asarray(result).dtype)
-    out[...] = result
+    np.asarray(out)[...] = result
     return out
 
 

@@ -11,6 +11,8 @@ degrees and conjugated, so that either can be written as the other.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -275,6 +277,38 @@ def convolution(
         image, kernel, kh, kw = kernel, image, h, w
     start_y, start_x = start[0] - (kh - 1), start[1] - (kw - 1)
     return Problem(image, kernel, shape, dtype, start_y, start_x, FILL, None, True, False)
+
+
+def may_overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays may share memory, or may be of one file in two places of the memory."""
+    if np.may_share_memory(a, b):
+        return True
+    first = _file_of(a)
+    if first is None:
+        return False
+    second = _file_of(b)
+    return second is not None and (first == second or UNKNOWN in (first, second))
+
+
+UNKNOWN = (0, 0)
+"""A file that has no name, or may have another by now."""
+
+
+def _file_of(a: Any) -> tuple[int, int] | None:
+    """Tell the file from others that an array is mapped from; None: it is in memory alone."""
+    module = sys.modules.get("mmap")
+    if module is None:
+        return None
+    while a is not None and not isinstance(a, module.mmap):
+        path = getattr(a, "filename", None) if isinstance(a, np.memmap) else None
+        if path is not None:
+            try:
+                found = os.stat(path)  # noqa: PTH116 - it may be a number, too
+            except (OSError, TypeError, ValueError):
+                return UNKNOWN
+            return found.st_dev, found.st_ino
+        a = a.obj if isinstance(a, memoryview) else getattr(a, "base", None)
+    return None if a is None else UNKNOWN
 
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import FOURIER_WORDS, engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._problem import FILL, Problem, all_finite, check_out, converted
+from fastconv._problem import FILL, Problem, all_finite, check_out, converted, may_overlap
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ def _slack(problem: Problem) -> tuple[int, int]:
 def facts(problem: Problem, rank_one: bool, transformable: bool, once: bool = True) -> _plan.Facts:
     """Return what a plan depends on."""
     image, kernel, dtype = problem.image, problem.kernel, problem.dtype
+    if max(problem.shape) > sys.maxsize:
+        raise ValueError("Maximum allowed dimension exceeded")  # as NumPy says
     return _plan.Facts(
         problem.shape,
         kernel.shape,
@@ -263,22 +266,23 @@ def solve(
     shape = problem.shape
     if problem.image.ndim > 2:
         shape = problem.image.shape[:-2] + shape
-    result = out
+    result = target = None
     if out is not None:
         check_out(out, shape, problem.dtype)
-        if np.may_share_memory(out, problem.image) or np.may_share_memory(out, problem.kernel):
+        result = target = np.asarray(out)  # what a subclass does to items is not for results
+        if may_overlap(out, problem.image) or may_overlap(out, problem.kernel):
             result = None
-    if not (prod(shape) and problem.kernel.size):
-        result = np.empty(shape, problem.dtype) if out is None else out
-        result[...] = 0
+    if prod(shape) and problem.kernel.size:
+        ready = ready or engine(problem, method, n_threads)
+        if result is None or ready.returns(problem):
+            result = np.empty(shape, problem.dtype)
+        ready.run(problem, result, n_threads)
+    else:
+        result = np.zeros(shape, problem.dtype)
+    if out is None or target is None:
         return result
-    ready = ready or engine(problem, method, n_threads)
-    if result is None or ready.returns(problem):
-        result = np.empty(shape, problem.dtype)
-    ready.run(problem, result, n_threads)
-    if out is None or result is out:
-        return result
-    out[...] = result
+    if result is not target:
+        target[...] = result
     return out
 
 

@@ -30,11 +30,15 @@ static double seconds(void) {
 #endif
 }
 
-/* Processors this thread may run on; 0: no telling. */
+/* Processors this thread may run on; 0: no telling. Where OpenMP binds threads to places
+ * (OMP_PROC_BIND, OMP_PLACES), this one has but one, and the runtime knows of the others. */
 #if defined(__linux__)
 #include <sched.h>
 static int allowed_processors(void) {
     cpu_set_t set;
+#if defined(_OPENMP)
+    if (omp_get_num_places() > 0) return omp_get_num_procs();
+#endif
     return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);
 }
 #else

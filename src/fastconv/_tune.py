@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -136,8 +137,8 @@ def run(dry: bool) -> None:
     if dry:
         print(text)
         return
-    # A process that reads meanwhile finds the old file or the new one.
-    draft = path.with_suffix(".new")
+    # A process that reads meanwhile finds the old file or the new one, whoever writes another.
+    draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(text + "\n", encoding="utf-8")
     draft.replace(path)
     print(f"kept in {path}")

@@ -53,9 +53,9 @@ def _quota(root: str = "/", groups: str = "/proc/self/cgroup") -> int:
 
 def look_at_machine() -> None:
     """Find out how many processors there are: as many as Python says, 3.13 on."""
-    told = os.environ.get("PYTHON_CPU_COUNT", "")
-    if told.isdecimal() and int(told):
-        _runtime.set_processors(min(int(told), _MOST), 0)
+    told = os.environ.get("PYTHON_CPU_COUNT", "").lstrip("0")
+    if told.isdecimal():
+        _runtime.set_processors(min(int(told[:9]), _MOST), 0)
     elif sys.platform == "linux":
         _runtime.set_processors(0, _quota())
     else:

@@ -91,7 +91,8 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.dtype = np.dtype(dtype)
         height, width = shape
         self.shape = (int(height), int(width))
-        self._arguments = (np.array(kernel), mode, boundary, fillvalue, method, bool(correlate))
+        fill = fillvalue.copy() if isinstance(fillvalue, np.ndarray) else fillvalue
+        self._arguments = (np.array(kernel), mode, boundary, fill, method, bool(correlate))
         # Stands for any image, and takes no memory.
         pixel = np.array(1j if self.dtype.kind == "c" else 1, self.dtype)
         image = np.broadcast_to(pixel, self.shape)
@@ -161,7 +162,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             if out is None:
                 return result
             check_out(out, result.shape, result.dtype)
-            out[...] = result
+            np.asarray(out)[...] = result
             return out
         problem, engine = self._ready
         problem = problem._replace(image=converted(image, problem.image.dtype))
