@@ -24,6 +24,7 @@ ENGINES = {
     "fft, large kernel": ("d", (4001, 4001), {"method": "fft"}),
     "fft, float32": ("f", (255, 255), {"method": "fft"}),
     "conversion of int8 to float64": ("b", (255, 255), {"method": "fft"}),
+    "three dimensions, 200^3": ("d", (200, 200, 200), {"method": "fft"}),
 }
 
 
@@ -31,6 +32,7 @@ def latencies(image, kernel, keywords, runs, rng):
     """Seconds from the signal to the exception, and of calls that were over before."""
     seen = []
     out = None
+    call = fastconv.convolve2d if image.ndim == 2 else fastconv.convolve
     for _ in range(runs):
         sent = []
 
@@ -42,7 +44,7 @@ def latencies(image, kernel, keywords, runs, rng):
         try:
             timer.start()
             while True:
-                out = fastconv.convolve2d(image, kernel, "same", out=out, **keywords)
+                out = call(image, kernel, "same", out=out, **keywords)
         except KeyboardInterrupt:
             seen.append(time.perf_counter() - sent[0])
         timer.join()
@@ -58,12 +60,13 @@ def main():
     print(f"{'':32}{'median':>8}{'largest':>9}")
     for name, (dtype, shape, keywords) in ENGINES.items():
         side = SIDE if dtype not in "gD" else SIDE // 2  # lest memory run out
-        image = rng.integers(-9, 10, (side, side), np.int8)
+        image = rng.integers(-9, 10, (side, side) if len(shape) == 2 else shape, np.int8)
         if "conversion" not in name:
             image = image.astype(dtype)
-        kernel = np.multiply.outer(*rng.integers(1, 9, (2, shape[0])))
-        if keywords.get("method") != "separable":
-            kernel[0, 0] += 1
+        if keywords.get("method") == "separable":
+            kernel = np.multiply.outer(*rng.integers(1, 9, (2, shape[0])))
+        else:
+            kernel = rng.integers(1, 9, shape)
         kernel = kernel.astype("d" if dtype == "b" else dtype)
         found = [1e3 * s for s in latencies(image, kernel, keywords, arguments.runs, rng)]
         print(f"{name:32}{np.median(found):8.1f}{max(found):9.1f}", flush=True)
