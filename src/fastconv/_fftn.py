@@ -210,16 +210,16 @@ class _Transform:
         return spectrum
 
     def product(self, a: Array, b: Array) -> Array:
-        """Destroy one of the spectra."""
-        shape = np.broadcast_shapes(a.shape, b.shape)
-        target = next((x for x in (a, b) if x.shape == shape), None)
-        result = np.empty(shape, a.dtype) if target is None else target
+        """Destroy the first spectrum, unless it is to be repeated."""
+        if a.shape != b.shape:
+            return np.asarray(a * b)
+        flat_a, flat_b = a.reshape(-1), b.reshape(-1)
 
         def do(part: tuple[slice, ...]) -> None:
-            np.multiply(a[part], b[part], out=result[part])
+            flat_a[part] *= flat_b[part]
 
-        _share(do, _parts(shape, self.first), self.workers)
-        return result
+        _share(do, _parts(flat_a.shape, 0), self.workers)
+        return a
 
     def inverse(self, spectrum: Array, start: int, length: int) -> Array:
         """Destroy the spectrum. Of the first axis only a part is wanted."""
@@ -257,6 +257,8 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     start = list(job.start)
     full = transform.inverse(spectrum, start[axes[0]], job.shape[axes[0]])
     start[axes[0]] = 0
+    if dtype.kind in "iu":
+        np.rint(full, out=full)
     # Along the axes without a transform what is left may be longer than `full` by broadcasting
     # alone, which the product has done.
     full = full[
@@ -264,14 +266,16 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     ]
 
     def finish(part: tuple[slice, ...]) -> None:
-        if dtype.kind in "iu":
-            # Rounded, it is exact in int64, and wraps from there on.
-            out[part] = np.rint(full[part]).astype(np.int64).astype(dtype)
-            return
-        out[part] = full[part]
-        if exponents:
-            words = out[part].view(np.finfo(dtype).dtype) if dtype.kind == "c" else out[part]
-            with np.errstate(all="ignore"):
-                np.ldexp(words, exponents, out=words)
+        piece = full[part]
+        # Rounded, it is exact in int64, and wraps from there on.
+        out[part] = piece if dtype.kind not in "iu" else piece.astype(np.int64).astype(dtype)
 
     _share(finish, _parts(job.shape, axes[0]), workers)
+    if exponents:
+        words = out.reshape(-1).view(np.finfo(dtype).dtype)
+
+        def scale(part: tuple[slice, ...]) -> None:
+            with np.errstate(all="ignore"):
+                np.ldexp(words[part], exponents, out=words[part])
+
+        _share(scale, _parts(words.shape, 0), workers)
