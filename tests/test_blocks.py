@@ -2,19 +2,21 @@
 
 import io
 import itertools
+import mmap
 import os
 import sys
 import tempfile
 import tracemalloc
 import types
 from multiprocessing import shared_memory
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import CALLS, fits, same_bits, small_numbers
 
 import fastconv
-from fastconv import _blocks, _cut
+from fastconv import _blocks, _cut, _problem
 
 OTHERS = ("convolve", "correlate", "fftconvolve", "oaconvolve")
 SHAPES = [
@@ -317,7 +319,7 @@ def test_data_sets_of_one_file_are_known_by_any_name(tmp_path):
         first = file.create_dataset("a", data=x)
         other = file.create_dataset("b", data=x)
         file["c"], file["d"] = h5py.SoftLink("/a"), first
-        (tmp_path / "x").rename(tmp_path / "y")
+        (tmp_path / "x").rename(tmp_path / "z")
         for out in (other, file["a"], file["c"], file["d"]):
             first[:] = x
             fastconv.convolve2d(first, k, "same", out=out)
@@ -329,21 +331,84 @@ def test_data_sets_of_one_file_are_known_by_any_name(tmp_path):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_a_data_set_that_shows_others_may_be_made_of_the_output(tmp_path):
+def test_data_sets_made_of_other_files_are_known(tmp_path):
     h5py = pytest.importorskip("h5py")
     x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
-    with h5py.File(tmp_path / "x", "w") as file:
+    expected = fastconv.convolve2d(x, k, "same")
+    blocks = []
+
+    def filtered(source, out):
+        blocks.clear()
+        fastconv.convolve2d(source, k, "same", out=out, progress=lambda *_: blocks.append(1))
+        return same_bits(out[:], expected)
+
+    with h5py.File(tmp_path / "x", "w") as file, h5py.File(tmp_path / "y", "w") as other:
         file["a"] = x
-        layout = h5py.VirtualLayout(x.shape, x.dtype)
-        layout[...] = h5py.VirtualSource(file["a"])
-        shown = file.create_virtual_dataset("b", layout)
-        fastconv.convolve2d(shown, k, "same", out=file["a"])
-        assert same_bits(file["a"][:], fastconv.convolve2d(x, k, "same"))
+        for place, target in ((file, file["a"]), (other, file["a"])):
+            layout = h5py.VirtualLayout(x.shape, x.dtype)
+            layout[...] = h5py.VirtualSource(file["a"])
+            shown = place.create_virtual_dataset("b", layout)
+            file.flush()
+            assert filtered(shown, target)
+            assert len(blocks) == 1
+            file["a"][:] = x
+        free = other.create_dataset("free", data=x)
+        assert filtered(file["b"], free)
+        assert len(blocks) > 1
+        raw = [(str(tmp_path / "raw"), 0, x.nbytes)]
+        first, second = (
+            file.create_dataset(name, x.shape, x.dtype, external=raw) for name in ("c", "d")
+        )
+        first[:] = x
+        file.flush()
+        assert filtered(first, second)
+    one = h5py.File(tmp_path / "x", "r", driver="stdio", locking=False)
+    two = h5py.File(tmp_path / "x", "r+", locking=False)
+    with one, two:
+        assert filtered(one["a"], two["a"])
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.skipif(os.name != "posix", reason="a file that is open keeps its name")
-@pytest.mark.parametrize("change", ["none", "renamed", "removed", "unnamed"])
+def test_a_store_that_wraps_another_holds_the_same_arrays(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    store = zarr.storage.LocalStore(tmp_path / "x")
+    first = zarr.create_array(store, shape=x.shape, chunks=(4, 4), dtype="d")
+    first[:] = x
+    second = zarr.open_array(zarr.storage.LoggingStore(store), mode="r+")
+    fastconv.convolve2d(first, k, "same", out=second)
+    assert same_bits(first[:], fastconv.convolve2d(x, k, "same"))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_maps_of_different_files_are_written_block_by_block(tmp_path, monkeypatch):
+    x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
+    blocks = []
+    for name in ("x", "y"):
+        (tmp_path / name).write_bytes(x.tobytes())
+    first, second = (np.memmap(tmp_path / name, "d", "r+", shape=x.shape) for name in "xy")
+    for maps in (True, False):
+        if not maps:  # as where the system does not tell what is mapped
+            monkeypatch.setattr(Path, "exists", lambda self: False)
+        fastconv.convolve2d(first, k, "same", out=second, progress=lambda *_: blocks.append(1))
+        assert len(blocks) > 1
+        assert same_bits(np.array(second), fastconv.convolve2d(x, k, "same"))
+        blocks.clear()
+    again = np.memmap(tmp_path / "x", "d", "r+", shape=x.shape)
+    fastconv.convolve2d(first, k, "same", out=again)
+    assert same_bits(np.array(first), fastconv.convolve2d(x, k, "same"))
+    again.filename = None
+    first[...] = x
+    fastconv.convolve2d(first, k, "same", out=again)
+    assert same_bits(np.array(first), fastconv.convolve2d(x, k, "same"))
+    monkeypatch.undo()
+    memory = [np.frombuffer(mmap.mmap(-1, x.nbytes)).reshape(x.shape) for _ in range(2)]
+    assert _problem.may_overlap(*memory) != Path("/proc/self/maps").exists()
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is mapped")
+@pytest.mark.parametrize("change", ["none", "renamed", "removed", "unnamed", "replaced"])
 def test_maps_of_a_file_are_known_whatever_becomes_of_its_name(tmp_path, change):
     x, k = np.arange(300.0).reshape(20, 15), np.ones((3, 3))
     expected = fastconv.convolve2d(x, k, "same")
@@ -357,8 +422,10 @@ def test_maps_of_a_file_are_known_whatever_becomes_of_its_name(tmp_path, change)
         path = tmp_path / "x"
         path.write_bytes(bytes(x.nbytes))
         first = np.memmap(path, "d", "r+", shape=x.shape)
-        if change == "renamed":
+        if change in ("renamed", "replaced"):
             path = path.rename(tmp_path / "y")
+        if change == "replaced":
+            (tmp_path / "x").write_bytes(bytes(x.nbytes))
         second = np.memmap(path, "d", "r+", shape=x.shape)
         if change == "removed":
             path.unlink()

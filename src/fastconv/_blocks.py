@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from itertools import product
@@ -46,7 +47,7 @@ def _is_array(a: Any, method: str) -> bool:
     # pandas indexes in another way, and sparse arrays do.
     return (
         isinstance(getattr(a, "dtype", None), np.dtype)
-        and hasattr(a, "shape")
+        and isinstance(getattr(a, "shape", None), tuple)
         and hasattr(a, method)
         and not hasattr(a, "iloc")
         and not hasattr(a, "nnz")
@@ -71,14 +72,19 @@ def _is_same(a: Any, b: Any) -> bool:
         return may_overlap(a, b)
     if hasattr(a, "store_path") and hasattr(b, "store_path"):  # zarr
         return bool(_place_of(a.store_path) == _place_of(b.store_path))
-    if hasattr(a, "is_virtual") and hasattr(b, "is_virtual"):  # h5py; it looks through links
-        return bool(a == b or a.is_virtual or b.is_virtual)
+    if hasattr(a, "virtual_sources") and hasattr(b, "virtual_sources"):  # h5py
+        # It looks through links, but not at what is opened in two ways or made of other files.
+        plain = not any(x.is_virtual or x.external for x in (a, b))
+        near = not _files_of(a).isdisjoint(_files_of(b))
+        return bool(a == b) or (near and (a.name == b.name or not plain))
     return False
 
 
 def _place_of(path: Any) -> Any:
     """Tell where zarr keeps an array: a folder by the file system's numbers, if it can be had."""
     store, name = path.store, path.path
+    while hasattr(store, "_store"):  # one that only wraps another
+        store = store._store
     if not hasattr(store, "root"):
         return store, name
     folder = Path(store.root, name)
@@ -87,6 +93,14 @@ def _place_of(path: Any) -> Any:
     except OSError:
         return folder.absolute()
     return found.st_dev, found.st_ino
+
+
+def _files_of(a: Any) -> set[str]:
+    """Names, without folders, of the files that may hold a data set of h5py."""
+    names = [a.file.filename, *(name for name, *_ in a.external or ())]
+    if a.is_virtual:
+        names += [source.file_name for source in a.virtual_sources()]  # "." is its own
+    return {Path(os.fsdecode(name)).name for name in names}
 
 
 def _loaded(a: Any) -> Array:

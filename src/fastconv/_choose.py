@@ -53,8 +53,8 @@ def _fft_is_faster(job: Job, dtype: np.dtype[Any]) -> bool:
     slices = slices_of(job, dtype)
     direct = predict(slices, "direct")[1]
     axes = len(_fftn.convolved(job))
-    if (axes > 2 or (axes and dtype.char in "gG")) and _fftn.available():
-        return _fftn.seconds(job, dtype) < direct
+    if axes > 2 or (axes and dtype.char in "gG"):
+        return _fftn.available() and _fftn.seconds(job, dtype) < direct
     plan, seconds = predict(slices, "fft")
     return bool(plan.word) and seconds < direct
 

@@ -33,6 +33,9 @@ TRANSFORM_WORDS = ("f32", "f64")
 CALL = 3e-6
 """Seconds that any call takes."""
 
+SLICE_CALL = 22e-6
+"""Seconds that a call for one of many slices takes besides."""
+
 TRANSFORM_CALL = 35e-6
 """Seconds that a call takes besides, where it makes a transform."""
 
@@ -55,7 +58,7 @@ FFTN = {4: 0.5, 8: 0.9, 12: 24.0, 16: 24.0}
 By the number of bytes of a real number; complex ones take twice as long.
 """
 
-FFTN_CALL = 4e-5
+FFTN_CALL = 1.5e-4
 """Seconds that a convolution by scipy.fft takes besides."""
 
 

@@ -144,9 +144,12 @@ def _of_images(
     )
     images, kernels = problem.image, problem.kernel
     bound = np.zeros(shape, np.longdouble if problem.dtype.char in "gG" else np.float64)
-    if not bound.size or problem.dtype.kind in "iub":
+    if not bound.size:
         return bound
     first = _images.first_of(problem)
+    if problem.dtype.kind in "iub":
+        _solve.engine(first, method, 1)  # refuses what it must
+        return bound
     stack = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
     count = prod(stack) // prod(kernels.shape[:-2])
     outs = np.moveaxis(bound, pair, (-2, -1))
@@ -203,7 +206,7 @@ def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
     upright = plan.line and kh > 1
     # Beyond its input, a tile's transform may read what is left of its rows.
     more_y, more_x = (plan.width, 0) if upright else (0, plan.width)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
             read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
             norm, exponent = _norm(read)
@@ -220,10 +223,11 @@ def _shares(m: int, parts: int) -> list[tuple[int, int]]:
 
 def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
     """2-norm of all that is finite, over two to a power, and that power: it is in the range."""
-    parts = np.stack([a.real, a.imag]).astype(np.float64)
+    parts = np.stack([a.real, a.imag])
     parts[~np.isfinite(parts)] = 0
     exponent = int(np.frexp(np.max(abs(parts), initial=0))[1])
-    parts = np.ldexp(parts, -exponent)
+    with np.errstate(under="ignore"):
+        parts = np.ldexp(parts, -exponent).astype(np.float64)
     squares = np.asarray(parts[0] ** 2 + parts[1] ** 2)
     return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
 
@@ -307,9 +311,9 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
         factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
     together = tuple(i for i, paired in enumerate(job.paired) if not paired)
     (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
-    least = float(np.finfo(dtype).smallest_subnormal)
-    with np.errstate(over="ignore"):
-        bound = np.ldexp(UP * factor * a * b, power_a + power_b) + least
+    factors = (UP * factor * a * b).astype(sizes.dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        bound = np.ldexp(factors, power_a + power_b) + np.finfo(dtype).smallest_subnormal
     bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
     # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
     return np.asarray(np.maximum(bound, by_sum))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from itertools import pairwise
 from math import log2, prod
@@ -121,23 +121,27 @@ def _scaled(a: Array) -> tuple[Array, int]:
 # each call of SciPy has one thread, and parts that depend on the shape alone are shared out here.
 PARTS = 16
 PART = 1 << 18
-"""Points of a part: milliseconds. Python looks for signals in between."""
-SMALL = 1 << 15
-"""Points that are not worth a thread."""
+"""Points of a part: milliseconds. Fewer are not worth a thread; in between, signals are heard."""
+FEW = 1 << 13
+"""Points whose transform takes less than a call for each axis does."""
 
 
 def _parts(shape: tuple[int, ...], axis: int) -> deque[tuple[slice, ...]]:
     n, points = shape[axis], prod(shape)
-    parts = min(n, max(PARTS, points // PART)) if points > SMALL else 1
+    parts = min(n, max(PARTS, points // PART)) if points > PART else 1
     seams = [i * n // parts for i in range(parts + 1)]
     before = (slice(None),) * axis
     return deque((*before, slice(*ends)) for ends in pairwise(seams))
 
 
 def _share(
-    do: Callable[[tuple[slice, ...]], None], parts: deque[tuple[slice, ...]], workers: int
+    do: Callable[[tuple[slice, ...]], object], parts: deque[tuple[slice, ...]], workers: int
 ) -> None:
     """Do something to all parts, each by one of so many threads."""
+    if min(workers, len(parts)) == 1:
+        for part in parts:
+            do(part)
+        return
     from threading import Thread  # most programs never get here
 
     failed: list[BaseException] = []
@@ -169,113 +173,95 @@ def _share(
         raise failed[0]
 
 
-class _Transform:
-    """A transform of one length for each of some axes, the last halved where data are real."""
+def _along(
+    axis: int, transform: Callable[..., Array], source: Array, target: Array, workers: int
+) -> None:
+    """Transform along an axis, in parts across the longest of the others."""
+    others = [i for i in range(source.ndim) if i != axis]
+    parts: deque[tuple[slice, ...]] = deque([()])
+    if others:
+        parts = _parts(source.shape, max(others, key=lambda i: source.shape[i]))
 
-    def __init__(self, axes: list[int], lengths: list[int], real: bool, workers: int) -> None:
-        self.fft = import_module("scipy.fft")
-        self.first, self.rest = axes[0], axes[1:]
-        self.length, self.lengths = lengths[0], lengths[1:]
-        self.real, self.workers = real, workers
+    def do(part: tuple[slice, ...]) -> None:
+        result = transform(source[part], axis=axis, workers=1)
+        if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
+            target[part] = result
 
-    def apply(self, name: str, source: Array, target: Array, across: int, **how: Any) -> None:
-        """Transform into `target` by the function of this name, in parts across an axis."""
-        transform = getattr(self.fft, name)
+    _share(do, parts, workers)
 
-        def do(part: tuple[slice, ...]) -> None:
-            result = transform(source[part], workers=1, **how)
-            if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
-                target[part] = result
 
-        _share(do, _parts(source.shape, across), self.workers)
+def _in_place(do: Callable[..., object], first: Array, *more: Array, workers: int) -> None:
+    """Do something to all elements of contiguous arrays."""
+    flat = [a.reshape(-1) for a in (first, *more)]
+    _share(lambda part: do(*(a[part] for a in flat)), _parts(flat[0].shape, 0), workers)
 
-    def along_first(self, name: str, spectrum: Array) -> None:
-        self.apply(name, spectrum, spectrum, self.rest[0], axis=self.first, overwrite_x=True)
 
-    def along_rest(self, name: str, source: Array, target: Array) -> None:
-        self.apply(name, source, target, self.first, s=self.lengths, axes=self.rest)
-
-    def forward(self, a: Array) -> Array:
-        shape = list(a.shape)
-        for axis, n in zip((self.first, *self.rest), (self.length, *self.lengths), strict=True):
-            shape[axis] = n
-        if self.real:
-            shape[self.rest[-1]] = self.lengths[-1] // 2 + 1
-        spectrum = np.empty(shape, np.result_type(a.dtype, np.complex64))
-        self.along_rest("rfftn" if self.real else "fftn", a, spectrum)
-        # Here, or the first part along the first axis would wait for all of this memory.
-        padding = spectrum[(*(slice(None),) * self.first, slice(a.shape[self.first], None))]
-        _share(lambda part: padding[part].fill(0), _parts(padding.shape, self.first), self.workers)
-        self.along_first("fft", spectrum)
-        return spectrum
-
-    def product(self, a: Array, b: Array) -> Array:
-        """Destroy the first spectrum, unless it is to be repeated."""
-        if a.shape != b.shape:
-            return np.asarray(a * b)
-        flat_a, flat_b = a.reshape(-1), b.reshape(-1)
-
-        def do(part: tuple[slice, ...]) -> None:
-            flat_a[part] *= flat_b[part]
-
-        _share(do, _parts(flat_a.shape, 0), self.workers)
-        return a
-
-    def inverse(self, spectrum: Array, start: int, length: int) -> Array:
-        """Destroy the spectrum. Of the first axis only a part is wanted."""
-        self.along_first("ifft", spectrum)
-        spectrum = spectrum[(*(slice(None),) * self.first, slice(start, start + length))]
-        shape = list(spectrum.shape)
-        for axis, n in zip(self.rest, self.lengths, strict=True):
-            shape[axis] = n
-        result = np.empty(shape, spectrum.real.dtype if self.real else spectrum.dtype)
-        self.along_rest("irfftn" if self.real else "ifftn", spectrum, result)
-        return result
+def _scale(words: Array, exponent: int) -> None:
+    with np.errstate(all="ignore"):
+        np.ldexp(words, exponent, out=words)
 
 
 def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
-    axes, shape = convolved(job), fast_lengths(full_lengths(job))
-    if len(axes) == 1:
-        # An axis with one element makes them two.
-        axes, shape, out = [0, axes[0] + 1], [1, *shape], out[np.newaxis]
-        job = job._replace(
-            a=job.a[np.newaxis], b=job.b[np.newaxis], start=(0, *job.start), shape=(1, *job.shape)
-        )
+    fft = import_module("scipy.fft")
+    axes, lengths = convolved(job), fast_lengths(full_lengths(job))
+    last, n = axes[-1], lengths[-1]
     a, b = job.a, job.b
     exponents = 0
     if dtype.kind in "iu":
         a, b = a.astype(np.float64), b.astype(np.float64)
     else:
-        real = dtype.type(0).real.dtype
-        a, b = (np.ascontiguousarray(x, dtype if x.dtype.kind == "c" else real) for x in (a, b))
+        word = dtype.type(0).real.dtype
+        a, b = (np.ascontiguousarray(x, dtype if x.dtype.kind == "c" else word) for x in (a, b))
         a, exponent_a = _scaled(a)
         b, exponent_b = _scaled(b)
         exponents = exponent_a + exponent_b
-    transform = _Transform(axes, shape, a.dtype.kind == b.dtype.kind == "f", workers)
-    spectrum = transform.product(transform.forward(a), transform.forward(b))
-    start = list(job.start)
-    full = transform.inverse(spectrum, start[axes[0]], job.shape[axes[0]])
-    start[axes[0]] = 0
-    if dtype.kind in "iu":
-        np.rint(full, out=full)
-    # Along the axes without a transform what is left may be longer than `full` by broadcasting
-    # alone, which the product has done.
-    full = full[
-        tuple(slice(start, start + length) for start, length in zip(start, job.shape, strict=True))
-    ]
+    real = a.dtype.kind == b.dtype.kind == "f"
 
-    def finish(part: tuple[slice, ...]) -> None:
-        piece = full[part]
-        # Rounded, it is exact in int64, and wraps from there on.
-        out[part] = piece if dtype.kind not in "iu" else piece.astype(np.int64).astype(dtype)
+    def forward(a: Array) -> Array:
+        shape = list(a.shape)
+        for axis, length in zip(axes, lengths, strict=True):
+            shape[axis] = length
+        if prod(shape) <= FEW:
+            transform = fft.rfftn if real else fft.fftn
+            return np.asarray(transform(a, lengths, axes=axes, workers=1))
+        if real:
+            shape[last] = n // 2 + 1
+        spectrum = np.empty(shape, np.result_type(a.dtype, np.complex64))
+        _in_place(lambda part: part.fill(0), spectrum, workers=workers)
+        # Where there are zeros alone still, nothing is transformed.
+        inputs = tuple(slice(length) for length in a.shape)
+        transform = partial(fft.rfft if real else fft.fft, n=n)
+        _along(last, transform, a, spectrum[inputs[:last]], workers)
+        transform = partial(fft.fft, overwrite_x=True)
+        for axis in axes[-2::-1]:
+            some = spectrum[inputs[:axis]]
+            _along(axis, transform, some, some, workers)
+        return spectrum
 
-    _share(finish, _parts(job.shape, axes[0]), workers)
+    spectrum, other = forward(a), forward(b)
+    if spectrum.shape == other.shape:
+        _in_place(lambda x, y: np.multiply(x, y, out=x), spectrum, other, workers=workers)
+    else:
+        spectrum = spectrum * other
+    del other
+    wanted = [slice(s, s + m) for s, m in zip(job.start, job.shape, strict=True)]
+    spectrum = spectrum[tuple(slice(None) if i in axes else part for i, part in enumerate(wanted))]
+    transform = partial(fft.ifft, overwrite_x=True)
+    for axis in axes[:-1]:
+        _along(axis, transform, spectrum, spectrum, workers)
+        spectrum = spectrum[(*(slice(None),) * axis, wanted[axis])]
+
+    def finish(part: Array, **how: Any) -> Array:
+        result = np.asarray((fft.irfft if real else fft.ifft)(part, n=n, **how))
+        some = result[(*(slice(None),) * last, wanted[last])]
+        if dtype.kind in "iu":
+            np.rint(result, out=result)
+            # Rounded, it is exact in int64, and wraps from there on.
+            return some.astype(np.int64).astype(dtype)
+        return some
+
+    _along(last, finish, spectrum, out, workers)
     if exponents:
         words = out.reshape(-1).view(np.finfo(dtype).dtype)
-
-        def scale(part: tuple[slice, ...]) -> None:
-            with np.errstate(all="ignore"):
-                np.ldexp(words[part], exponents, out=words[part])
-
-        _share(scale, _parts(words.shape, 0), workers)
+        _in_place(partial(_scale, exponent=exponents), words, workers=workers)

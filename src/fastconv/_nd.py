@@ -25,7 +25,16 @@ from fastconv._problem import (
     convolution,
     real_where_it_can,
 )
-from fastconv._slices import Job, Slices, by_slices, collapse, is_small, predict, slices_of
+from fastconv._slices import (
+    Job,
+    Slices,
+    by_slices,
+    calls,
+    collapse,
+    is_small,
+    predict,
+    slices_of,
+)
 from fastconv._solve import compute, solve
 from fastconv._workers import resolve
 
@@ -317,7 +326,7 @@ def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Ar
     else:
         result = _space(job, word, method, resolve(workers))
     if word != dtype:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             result = result.astype(dtype)
     return out if out is not None and result is own else _written(result, out)
 
@@ -425,6 +434,10 @@ def _space(job: Job, dtype: np.dtype[Any], method: str, workers: int) -> Array:
     return result
 
 
+FEW_CALLS = 8
+"""Calls of the engines that transform better than SciPy, in one and two dimensions."""
+
+
 class Way(NamedTuple):
     """How a job of many dimensions is computed, and why: by slices, or a transform by SciPy."""
 
@@ -436,7 +449,9 @@ def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
     """Choose how to compute a collapsed job: by its shapes, its dtype, and whether it is finite."""
     slices = slices_of(job, dtype)
     axes = len(_fftn.convolved(job))
-    if axes <= 2 and (dtype.char not in "gG" or axes == 0):
+    if axes == 0:
+        return Way(slices, "nothing is summed")
+    if axes <= 2 and calls(slices) <= FEW_CALLS and dtype.char not in "gG":
         return Way(slices, "no more than two axes are summed along")
     if method == "direct":
         return Way(slices, "the method is 'direct'")
@@ -448,7 +463,7 @@ def way_of(job: Job, dtype: np.dtype[Any], method: str) -> Way:
         return Way(slices, "there is an Inf or a NaN, which a transform would spread")
     if dtype.kind in "iu" and not _fftn.fits(job):
         return Way(slices, "the integers may be too large to come out exact of a transform")
-    if method == "fft":
+    if method == "fft" and (axes > 2 or dtype.char in "gG"):
         return Way(None, "the method is 'fft'")
     by_slices, by_transform = predict(slices, method)[1], _fftn.seconds(job, dtype)
     if by_transform < by_slices:

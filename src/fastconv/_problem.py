@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -283,32 +284,43 @@ def may_overlap(a: Array, b: Array) -> bool:
     """Whether two arrays may share memory, or may be of one file in two places of the memory."""
     if np.may_share_memory(a, b):
         return True
-    first = _file_of(a)
-    if first is None:
+    if not (_is_mapped(a) and _is_mapped(b)):
         return False
-    second = _file_of(b)
-    return second is not None and (first == second or UNKNOWN in (first, second))
+    first, second = _file_of(a), _file_of(b)
+    return first == second or None in (first, second)
 
 
-UNKNOWN = (0, 0)
-"""A file that has no name, or may have another by now."""
-
-
-def _file_of(a: Any) -> tuple[int, int] | None:
-    """Tell the file from others that an array is mapped from; None: it is in memory alone."""
+def _is_mapped(a: Any) -> bool:
+    """Whether an array is in a map of a file, or of memory that may be mapped again."""
     module = sys.modules.get("mmap")
-    if module is None:
-        return None
-    while a is not None and not isinstance(a, module.mmap):
-        path = getattr(a, "filename", None) if isinstance(a, np.memmap) else None
-        if path is not None:
-            try:
-                found = os.stat(path)  # noqa: PTH116 - it may be a number, too
-            except (OSError, TypeError, ValueError):
-                return UNKNOWN
-            return found.st_dev, found.st_ino
+    while module is not None and a is not None:
+        if isinstance(a, module.mmap):
+            return True
         a = a.obj if isinstance(a, memoryview) else getattr(a, "base", None)
-    return None if a is None else UNKNOWN
+    return False
+
+
+def _file_of(a: Any) -> Any:
+    """Tell the file of a map from others; None: it cannot be told."""
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        address = a.__array_interface__["data"][0]
+        with maps.open() as lines:
+            for line in lines:
+                span, _, _, device, inode = line.split()[:5]
+                first, end = (int(x, 16) for x in span.split("-"))
+                if first <= address < end:
+                    # Memory that has no file cannot be mapped twice.
+                    return (device, inode) if int(inode) else first
+        return None
+    while a is not None and not isinstance(a, np.memmap):
+        a = getattr(a, "base", None)
+    path: Any = getattr(a, "filename", None)
+    try:
+        found = os.stat(path)  # noqa: PTH116 - it may be a number, too
+    except (OSError, TypeError, ValueError):  # it may have another name by now
+        return None
+    return found.st_dev, found.st_ino
 
 
 def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -46,16 +46,25 @@ class Job(NamedTuple):
 
 
 def collapse(job: Job) -> Job:
-    """Drop the axes of length one, and merge neighbours along which b has one element."""
+    """Drop the axes of length one, and merge neighbours along which all are alike.
+
+    These are axes along which b has one element, and those along which the only output is made of
+    all elements of both.
+    """
     a, b, start, shape, paired = job
     groups: list[list[int]] = []
+    kinds: list[str] = []
     for i, (n, m) in enumerate(zip(a.shape, b.shape, strict=True)):
         if n == m == 1:
             continue
-        if m == 1 and groups and b.shape[groups[-1][0]] == 1:
+        kind = "one tap" if m == 1 else "several"
+        if n == m and shape[i] == 1 and start[i] == n - 1 and not paired[i]:
+            kind = "one output"
+        if groups and kind == kinds[-1] != "several":
             groups[-1].append(i)
         else:
             groups.append([i])
+            kinds.append(kind)
 
     def lengths(sizes: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(prod(sizes[i] for i in group) for group in groups)
@@ -63,7 +72,10 @@ def collapse(job: Job) -> Job:
     return Job(
         a.reshape(lengths(a.shape)),
         b.reshape(lengths(b.shape)),
-        tuple(start[group[0]] for group in groups),
+        tuple(
+            lengths(b.shape)[k] - 1 if kind == "one output" else start[groups[k][0]]
+            for k, kind in enumerate(kinds)
+        ),
         lengths(shape),
         # One element that is broadcast is one tap.
         tuple(paired[group[0]] and b.shape[group[0]] > 1 for group in groups),
@@ -175,7 +187,7 @@ def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
     problem = stacked(slices)
     plan = _solve.choose(problem, method)[0]
     terms = calls(slices)
-    seconds = terms * plan.seconds
+    seconds = terms * plan.seconds + (terms - 1) * _costs.SLICE_CALL
     if any(slices.summed):
         outputs = prod(problem.shape) * prod(problem.image.shape[:-2])
         seconds += terms * _costs.adding(outputs * problem.dtype.itemsize)
@@ -185,7 +197,17 @@ def predict(slices: Slices, method: str) -> tuple[_plan.Plan, float]:
 def is_small(slices: Slices) -> bool:
     """Whether a choice would take longer than it could save."""
     one = slices.problem
-    return prod(slices.shape) * prod(one.shape) * slices.kernels.size < _solve.SMALL
+    products = prod(slices.shape) * prod(one.shape) * slices.kernels.size
+    if one.dtype.char in "gG":
+        products *= LONG
+    return products + CALL * calls(slices) < _solve.SMALL
+
+
+LONG = 100
+"""Products of other words that take as long as one of long double."""
+
+CALL = 1 << 17
+"""Products that take as long as a call of an engine."""
 
 
 def by_slices(slices: Slices, method: str, out: Array, workers: int) -> None:

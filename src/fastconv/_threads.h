@@ -37,7 +37,9 @@ static double seconds(void) {
 static int allowed_processors(void) {
     cpu_set_t set;
 #if defined(_OPENMP)
-    if (omp_get_num_places() > 0) return omp_get_num_procs();
+    int places = omp_get_num_places(), n = 0, i;
+    for (i = 0; i < places; i++) n += omp_get_place_num_procs(i);
+    if (n > 0) return n < omp_get_num_procs() ? n : omp_get_num_procs();
 #endif
     return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);
 }

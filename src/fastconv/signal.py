@@ -357,10 +357,11 @@ def convolve(
     every dimension and size. 'direct' has the accuracy of `convolve2d`, with n the number of
     products. 'fft' and 'auto' in one and two dimensions have errors of at most ``21 log2(N) u``
     times the 2-norms of the smaller input and of the tile of the other that an output is computed
-    from, with N the number of points of the tile's transform. In more dimensions 'fft' goes
-    through SciPy's transform, if SciPy is installed, and the bound is ``32 log2(N) u`` times the
-    2-norms of the inputs. 'auto' does so where that is fastest; otherwise it adds up results of
-    two dimensions, and their errors. `explain` tells the bound of a call.
+    from, with N the number of points of the tile's transform. In more dimensions, and in long
+    double, 'fft' goes through SciPy's transform, if SciPy is installed, and the bound is
+    ``32 log2(N) u`` times the 2-norms of the inputs. 'auto' does so where that is fastest;
+    otherwise it adds up results of two dimensions, and their errors. `explain` tells the bound of
+    a call.
 
     In one dimension nothing is multiplied with what lies outside the inputs. In more, as in
     scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
