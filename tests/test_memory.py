@@ -48,6 +48,9 @@ def limited(call, *args, **options):
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
 
+if not limited(np.ones, 1 << 24):
+    print("no limit")  # an emulator leaves it to the system below, or to nobody
+    raise SystemExit
 image, kernel = np.ones((3000, 3000), "f"), np.ones((31, 31), "f")
 kernel[3, 4] = 2
 room = np.ones((40, 200, 200))
@@ -67,4 +70,7 @@ print("done")
 
 @LINUX
 def test_a_process_that_may_not_grow():
-    assert printed("-c", LIMIT) == "done\n"
+    seen = printed("-c", LIMIT)
+    if seen == "no limit\n":
+        pytest.skip("memory has no limit here")
+    assert seen == "done\n"
