@@ -284,7 +284,7 @@ def may_overlap(a: Array, b: Array) -> bool:
     """Whether two arrays may share memory, or may be of one file in two places of the memory."""
     if np.may_share_memory(a, b):
         return True
-    if not (_is_mapped(a) and _is_mapped(b)):
+    if a.base is None or b.base is None or not (_is_mapped(a) and _is_mapped(b)):
         return False
     first, second = _file_of(a), _file_of(b)
     return first == second or None in (first, second)
