@@ -4,6 +4,7 @@ import io
 import itertools
 import mmap
 import os
+import shutil
 import sys
 import tempfile
 import tracemalloc
@@ -378,6 +379,10 @@ def test_a_store_that_wraps_another_holds_the_same_arrays(tmp_path):
     second = zarr.open_array(zarr.storage.LoggingStore(store), mode="r+")
     fastconv.convolve2d(first, k, "same", out=second)
     assert same_bits(first[:], fastconv.convolve2d(x, k, "same"))
+    shutil.rmtree(tmp_path / "x")
+    assert _blocks._is_same(first, second)
+    other = zarr.create_array(zarr.storage.LocalStore(tmp_path / "y"), shape=x.shape, dtype="d")
+    assert not _blocks._is_same(first, other)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -401,7 +406,12 @@ def test_maps_of_different_files_are_written_block_by_block(tmp_path, monkeypatc
     first[...] = x
     fastconv.convolve2d(first, k, "same", out=again)
     assert same_bits(np.array(first), fastconv.convolve2d(x, k, "same"))
+    assert not _problem.may_overlap(np.asarray(first), np.asarray(second)[1:])
     monkeypatch.undo()
+    assert not _problem.may_overlap(np.asarray(first), np.asarray(second)[1:])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self: io.StringIO(""))  # it may be told another way
+        assert _problem.may_overlap(first, second)
     memory = [np.frombuffer(mmap.mmap(-1, x.nbytes)).reshape(x.shape) for _ in range(2)]
     assert _problem.may_overlap(*memory) != Path("/proc/self/maps").exists()
 
