@@ -58,7 +58,7 @@ def collapse(job: Job) -> Job:
         if n == m == 1:
             continue
         kind = "one tap" if m == 1 else "several"
-        if n == m and shape[i] == 1 and start[i] == n - 1 and not paired[i]:
+        if n == m and shape[i] == 1 and not paired[i]:  # of 'valid', for it has no other
             kind = "one output"
         if groups and kind == kinds[-1] != "several":
             groups[-1].append(i)
