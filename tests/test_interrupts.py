@@ -58,6 +58,8 @@ CALLS = {
     "method='direct')",
     "three dimensions, by SciPy": "fastconv.fftconvolve(image(250, 250, 250), "
     "kernel(250, 250, 250))",
+    "a line of long double, by SciPy": "fastconv.fftconvolve(image(4 * 10**7, dtype='g'), "
+    "kernel(10**7, dtype='g'))",
     "the ends of a line with an Inf": "fastconv._nd._redo_ends(kernel(2 * 10**6), "
     "kernel(2 * 10**6) + np.inf, 0, np.zeros(4 * 10**6 - 1), 2)",
     "a plan": "fastconv.plan(kernel(33, 33), (1024, 1024), 'd')(image(1000, 1024, 1024))",

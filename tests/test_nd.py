@@ -5,6 +5,7 @@ Every way is taken: one 2-D problem, sums and stacks of slices, and SciPy's tran
 """
 
 import itertools
+import signal as signals
 import threading
 import time
 from collections import Counter, deque
@@ -548,6 +549,64 @@ def test_what_a_part_raises_is_raised_and_ends_the_others(workers, error):
         _fftn._share(do, deque(range(100)), workers)
     assert len(done) < 20
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_long_parts_are_done_by_other_threads(workers):
+    main, seen = threading.get_ident(), []
+
+    def do(part):
+        seen.append(threading.get_ident() != main)
+        if part == 5:
+            raise MemoryError
+
+    _fftn._share(do, deque(range(5)), workers, long=True)
+    assert seen == [True] * 5
+    with pytest.raises(MemoryError):
+        _fftn._share(do, deque(range(6)), workers, long=True)
+
+
+def test_long_parts_are_done_here_if_there_are_no_threads(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = []
+    _fftn._share(done.append, deque(range(5)), 3, long=True)
+    assert done == list(range(5))
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_an_interrupt_ends_the_wait_for_parts(long):
+    threads = []
+
+    def do(part):
+        threads.append(threading.current_thread())
+        time.sleep(0.5 if long else 0.01)
+
+    class HandlerError(Exception):
+        pass
+
+    def raised(number, frame):
+        raise HandlerError
+
+    before = signals.signal(signals.SIGINT, raised)
+    try:
+        timer = threading.Timer(0.1, lambda: signals.raise_signal(signals.SIGINT))
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(HandlerError):
+            _fftn._share(do, deque(range(100)), 2, long=long)
+        took = time.monotonic() - start
+    finally:
+        timer.join()
+        signals.signal(signals.SIGINT, before)
+    if long:
+        assert took < 20  # 25 s of parts
+    for thread in threads:
+        if thread is not threading.main_thread():
+            thread.join()
+    assert len(threads) < 60
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):

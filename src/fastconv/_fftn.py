@@ -122,6 +122,8 @@ def _scaled(a: Array) -> tuple[Array, int]:
 PARTS = 16
 PART = 1 << 18
 """Points of a part: milliseconds. Fewer are not worth a thread; in between, signals are heard."""
+HEARD = 0.02
+"""Seconds between looks for signals."""
 FEW = 1 << 13
 """Points whose transform takes less than a call for each axis does."""
 
@@ -135,10 +137,18 @@ def _parts(shape: tuple[int, ...], axis: int) -> deque[tuple[slice, ...]]:
 
 
 def _share(
-    do: Callable[[tuple[slice, ...]], object], parts: deque[tuple[slice, ...]], workers: int
+    do: Callable[[tuple[slice, ...]], object],
+    parts: deque[tuple[slice, ...]],
+    workers: int,
+    long: bool = False,
 ) -> None:
-    """Do something to all parts, each by one of so many threads."""
-    if min(workers, len(parts)) == 1:
+    """Do something to all parts, each by one of so many threads.
+
+    Where a part takes `long`, this thread does none, and hears signals. When one raises, threads
+    are left to end the part that they are at.
+    """
+    n_threads = min(workers, len(parts))
+    if n_threads == 1 and not long:
         for part in parts:
             do(part)
         return
@@ -157,18 +167,23 @@ def _share(
             except BaseException as error:
                 failed.append(error)
 
-    threads = [Thread(target=work) for _ in range(min(workers, len(parts)) - 1)]
+    threads = [Thread(target=work, daemon=long) for _ in range(n_threads - (not long))]
     started = []
     try:
         with suppress(RuntimeError):  # the system refuses: with fewer, then
             for thread in threads:
                 thread.start()
                 started.append(thread)
-        work()
-    finally:
-        parts.clear()  # they are all done, unless a signal's handler raised
+        if not (long and started):
+            work()
         for thread in started:
+            while thread.is_alive():
+                thread.join(HEARD)  # on some systems no signal ends a wait
+    except BaseException:
+        parts.clear()
+        for thread in started if not long else ():
             thread.join()
+        raise
     if failed:
         raise failed[0]
 
@@ -187,7 +202,7 @@ def _along(
         if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
             target[part] = result
 
-    _share(do, parts, workers)
+    _share(do, parts, workers, long=source.size > 2 * PART * len(parts))
 
 
 def _in_place(do: Callable[..., object], first: Array, *more: Array, workers: int) -> None:
