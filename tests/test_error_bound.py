@@ -279,3 +279,10 @@ def test_integers_of_a_corpus_are_exact(char):
     wrong, done = corpus.integer_cell(char, 1, scale=0.05)
     assert done > 10000
     assert wrong == 0
+
+
+def test_of_integers_too_what_the_function_refuses_is_refused():
+    image, kernel = np.ones((40, 40), int), np.array([[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="not separable"):
+        fastconv.error_bound(image, kernel, method="separable")
+    assert not fastconv.error_bound(image, kernel, method="fft").any()

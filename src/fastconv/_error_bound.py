@@ -148,7 +148,8 @@ def _of_images(
         return bound
     first = _images.first_of(problem)
     if problem.dtype.kind in "iub":
-        _solve.engine(first, method, 1)  # refuses what it must
+        if first.kernel.size:
+            _solve.choose(first, method)  # refuses what it must
         return bound
     stack = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
     count = prod(stack) // prod(kernels.shape[:-2])
