@@ -60,6 +60,9 @@ CALLS = {
     "kernel(250, 250, 250))",
     "a line of long double, by SciPy": "fastconv.fftconvolve(image(4 * 10**7, dtype='g'), "
     "kernel(10**7, dtype='g'))",
+    "short lines that become long ones, by SciPy": "fastconv._fftn._along(1, lambda a, **how: "
+    "__import__('scipy.fft').fft.rfft(a, 4 * 10**7, **how), kernel(8, 30000, dtype='g'), "
+    "np.empty((8, 2 * 10**7 + 1), 'G'), 2)",
     "the ends of a line with an Inf": "fastconv._nd._redo_ends(kernel(2 * 10**6), "
     "kernel(2 * 10**6) + np.inf, 0, np.zeros(4 * 10**6 - 1), 2)",
     "a plan": "fastconv.plan(kernel(33, 33), (1024, 1024), 'd')(image(1000, 1024, 1024))",

@@ -193,16 +193,17 @@ def _along(
 ) -> None:
     """Transform along an axis, in parts across the longest of the others."""
     others = [i for i in range(source.ndim) if i != axis]
+    shape = max(source.shape, target.shape, key=prod)  # one of them is what is transformed
     parts: deque[tuple[slice, ...]] = deque([()])
     if others:
-        parts = _parts(source.shape, max(others, key=lambda i: source.shape[i]))
+        parts = _parts(shape, max(others, key=lambda i: shape[i]))
 
     def do(part: tuple[slice, ...]) -> None:
         result = transform(source[part], axis=axis, workers=1)
         if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
             target[part] = result
 
-    _share(do, parts, workers, long=source.size > 2 * PART * len(parts))
+    _share(do, parts, workers, long=prod(shape) > 2 * PART * len(parts))
 
 
 def _in_place(do: Callable[..., object], first: Array, *more: Array, workers: int) -> None:
