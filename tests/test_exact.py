@@ -20,6 +20,7 @@ from cases import (
     SHAPES,
     WORDS,
     fits,
+    floats,
     same_bits,
     whole_numbers,
 )
@@ -226,3 +227,43 @@ def test_tiles_of_tall_kernels_are_narrow(width):
     image, kernel = image.astype("d"), kernel.astype("d")
     result = fastconv.convolve2d(image, kernel, "same", method="direct")
     assert same_bits(result, expected.astype("d"))
+
+
+# Kernels of more taps than a block adds at a time: whole rows, parts of a row, a row that is cut
+# into rows, and a column.
+IN_PIECES = (
+    ((505, 437), (500, 400)),
+    ((6, 150_070), (2, 150_001)),
+    ((5, 150_070), (1, 150_001)),
+    ((1, 400_300), (1, 400_003)),
+    ((300_020, 3), (300_001, 1)),
+)
+
+
+@pytest.mark.parametrize("dtype", WORDS)
+@pytest.mark.parametrize(("image_shape", "kernel_shape"), IN_PIECES)
+def test_kernels_that_are_summed_in_pieces_are_exact(image_shape, kernel_shape, dtype):
+    rng = np.random.default_rng(22)
+    x = whole_numbers(rng, image_shape, dtype, 3)
+    k = whole_numbers(rng, kernel_shape, dtype, 3)
+    if x.size < k.size:
+        x, k = k, x
+    result = fastconv.correlate2d(x, k, "valid", method="direct")
+    windows = np.lib.stride_tricks.sliding_window_view(x, k.shape)
+    taps = k.conj()
+    expected = np.array([[(w * taps).sum(dtype=dtype) for w in row] for row in windows])
+    assert same_bits(result, expected)
+
+
+@pytest.mark.parametrize("dtype", "fdF")
+def test_pieces_change_no_bit(dtype):
+    # Zeros move the seams, and add nothing.
+    rng = np.random.default_rng(23)
+    x, k = floats(rng, (520, 350), dtype), floats(rng, (390, 300), dtype)
+    expected = fastconv.correlate2d(x, k, "valid", method="direct")
+    assert k.size < 1 << 17
+    for before, after in ((60, 0), (100, 101), (0, 50)):
+        more = np.pad(k, ((before, after), (0, 0)))
+        y = np.pad(x, ((before, after), (0, 0)))
+        assert more.size > 1 << 17
+        assert same_bits(fastconv.correlate2d(y, more, "valid", method="direct"), expected)

@@ -11,10 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import BOUNDARIES, DTYPES, FUNCTIONS, SWAPPED, WORDS, floats, numbers, same_bits
+from cases import (
+    BOUNDARIES,
+    DTYPES,
+    FUNCTIONS,
+    SWAPPED,
+    WORDS,
+    floats,
+    numbers,
+    same_bits,
+    small_numbers,
+)
 
 import fastconv
-from fastconv import _problem
+from fastconv import _parts, _problem, _rank_one
 
 
 def as_it_comes(array):
@@ -196,14 +206,74 @@ def test_large_arrays_are_converted_and_looked_at_in_parts(layout, dtype, monkey
     rng = np.random.default_rng(32)
     array = layout(numbers(rng, (9, 14), dtype))
     expected = _problem.converted(array, np.dtype("G"))
-    monkeypatch.setattr(_problem, "PART", 20)
+    monkeypatch.setattr(_parts, "PART", 160)
     assert np.array_equal(_problem.converted(array, np.dtype("G")), expected)
     assert _problem.all_finite(array)
 
 
+def results_of_all_kinds():
+    """Results of calls that make NumPy work on arrays as large as the inputs."""
+    rng = np.random.default_rng(33)
+    results = []
+    for dtype in "fFGq":
+        x, k = numbers(rng, (30, 41), dtype), numbers(rng, (7, 6), dtype)
+        a, b = numbers(rng, (9, 10, 11), dtype), numbers(rng, (4, 3, 5), dtype)
+        flat = b[:, :1, :1]
+        results += [
+            fastconv.correlate(x, k),
+            fastconv.correlate2d(k, x, "same"),
+            fastconv.convolve2d(x.real, k.real + 0j, method="direct"),
+            fastconv.convolve2d(x.real, k.real + 0j, method="fft"),
+            fastconv.convolve(x[0], k[1:4].ravel(), method="fft"),
+            fastconv.convolve(a, b, method="direct"),
+            fastconv.convolve(a, b, method="fft"),
+            fastconv.convolve(a.T[:, None], b.T[:, None], "valid"),
+            fastconv.convolve(a.T, flat.T),
+            fastconv.fftconvolve(a, flat, axes=0),
+            fastconv.fftconvolve(np.repeat(a, 9, 0), np.repeat(flat, 9, 0), axes=0),
+            fastconv.convolve2d(a, b[0], axes=(1, 0), out=np.empty((11, 14, 11), dtype)),
+        ]
+    x, a = numbers(rng, (30, 41), "d"), numbers(rng, (9, 10, 11), "d")
+    u, v = floats(rng, (21, 1), "d"), floats(rng, (1, 19), "d")
+    results += [
+        fastconv.convolve(1e300 * a, a[:4, :4, :4], method="fft"),
+        fastconv.convolve(a.astype("e"), a.astype("e")),
+        fastconv.convolve((9 * a).astype("h"), (9 * a).astype("b"), method="fft"),
+        fastconv.convolve2d(x, u * v, method="separable"),
+        fastconv.convolve2d((9 * x).astype("i"), np.ones((21, 19), "i"), method="separable"),
+        fastconv.convolve2d(x, np.ones((3, 3)), "same", out=x),
+        fastconv.convolve(x, np.array([[2.0]]), out=np.empty(x.shape)),
+    ]
+    return results
+
+
+def test_parts_change_no_bit(monkeypatch):
+    expected = results_of_all_kinds()
+    for n_bytes in (1, 64, 640):
+        monkeypatch.setattr(_parts, "PART", n_bytes)
+        for result, right in zip(results_of_all_kinds(), expected, strict=True):
+            assert same_bits(result, right)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (20, 3), (11, 28), (29, 40)])
+@pytest.mark.parametrize("shape", [(30, 41), (41, 30)])
+def test_factors_are_found_and_compared_in_parts(shape, place, monkeypatch):
+    rng = np.random.default_rng(34)
+    place = place if shape[0] == 30 else place[::-1]
+    monkeypatch.setattr(_parts, "PART", 300)
+    for dtype in "dq":
+        u, v = small_numbers(rng, shape[:1], dtype), small_numbers(rng, shape[1:], dtype)
+        u[place[0]], v[place[1]] = 99, 98  # the largest
+        kernel = np.multiply.outer(u, v)
+        found = _rank_one.factors(kernel)
+        assert np.allclose(found[0] * found[1], kernel, 1e-14, 0)
+        kernel[place] += 1
+        assert _rank_one.factors(kernel) is None
+
+
 @pytest.mark.parametrize("shape", [(1, 50), (50, 1), (7, 8), (8, 7), (3, 4, 5)])
 def test_no_element_of_a_large_array_is_overlooked(shape, monkeypatch):
-    monkeypatch.setattr(_problem, "PART", 20)
+    monkeypatch.setattr(_parts, "PART", 160)
     double = np.dtype("D")
     for place in np.ndindex(shape):
         array = np.zeros(shape, double)

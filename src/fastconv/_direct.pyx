@@ -78,6 +78,7 @@ cdef enum:
     IN_PLACE = 12               # vectors between its margins for which a row is not gathered
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
     PATIENCE = 1 << 14          # taps of blocks until the next look for signals: some 100 us
+    PIECE = 1 << 17             # taps of a block at a time: less than a ms
 
 cdef double MAX_BYTES = 1e15
 
@@ -164,9 +165,12 @@ cdef inline void taps_of_rows(
 
 cdef inline void block(
     const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
-    real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
+    real* dst, Py_ssize_t stride, bint more, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
-    """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined."""
+    """nr <= ROWS rows by nv vectors of output at (y, x); nv is a constant once inlined.
+
+    With `more` the sums go on from what is in dst.
+    """
     cdef vec acc[ROWS][VECS]
     cdef Py_ssize_t q, i, r, b, kh, kw, r0, r1
     cdef const real** rows
@@ -175,6 +179,11 @@ cdef inline void block(
     for r in range(ROWS):
         for b in range(nv):
             acc[r][b] = splat(0)
+    if more:
+        for r in range(ROWS):
+            if r < nr:
+                for b in range(nv):
+                    acc[r][b] = load(dst + r * stride + b * LANES)
     for q in range(n_passes):
         kh, kw, w = passes[q].kh, passes[q].kw, passes[q].taps
         rows = passes[q].rows + y
@@ -217,7 +226,7 @@ cdef inline void block(
 
 cdef inline void dispatch(
     const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x, Py_ssize_t dx,
-    real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
+    real* dst, Py_ssize_t stride, bint more, Py_ssize_t nr, Py_ssize_t nv,
 ) noexcept nogil:
     """Makes nv a constant.
 
@@ -225,18 +234,61 @@ cdef inline void dispatch(
     accumulators of `block` in memory.
     """
     if nv == 1:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 1)
+        block(passes, n_passes, y, x, dx, dst, stride, more, nr, 1)
     elif nv == 2:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 2)
+        block(passes, n_passes, y, x, dx, dst, stride, more, nr, 2)
     elif nv == 3:
-        block(passes, n_passes, y, x, dx, dst, stride, nr, 3)
+        block(passes, n_passes, y, x, dx, dst, stride, more, nr, 3)
     elif VECS > 3:
         if nv == 4:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, min(4, VECS))
+            block(passes, n_passes, y, x, dx, dst, stride, more, nr, min(4, VECS))
         elif nv == 5:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, min(5, VECS))
+            block(passes, n_passes, y, x, dx, dst, stride, more, nr, min(5, VECS))
         else:
-            block(passes, n_passes, y, x, dx, dst, stride, nr, VECS)
+            block(passes, n_passes, y, x, dx, dst, stride, more, nr, VECS)
+
+
+cdef struct Cut:
+    Py_ssize_t q                # the pass
+    Py_ssize_t row              # of its taps
+    Py_ssize_t column
+
+
+cdef Py_ssize_t cut_piece(const Pass* passes, Cut* at, Pass* piece) noexcept nogil:
+    """PIECE taps at most, in the order in which a block adds them; returns their first column."""
+    cdef const Pass* p = passes + at.q
+    cdef Py_ssize_t column = at.column
+    piece.rows = p.rows + at.row
+    piece.taps = p.taps + at.row * p.kw + column
+    if p.kw <= PIECE:
+        piece.kh, piece.kw = min(PIECE // p.kw, p.kh - at.row), p.kw
+        at.row += piece.kh
+    else:
+        piece.kh, piece.kw = 1, min(PIECE, p.kw - column)
+        at.column += piece.kw
+        if at.column == p.kw:
+            at.column = 0
+            at.row += 1
+    if at.row == p.kh:
+        at.row = 0
+        at.q += 1
+    return column
+
+
+cdef void in_pieces(
+    const Job* job, const Pass* passes, Py_ssize_t n_passes, Py_ssize_t y, Py_ssize_t x,
+    real* dst, Py_ssize_t stride, Py_ssize_t nr, Py_ssize_t nv,
+) noexcept nogil:
+    """A block of so many taps that signals are looked for in between."""
+    cdef Cut at
+    cdef Pass piece
+    cdef Py_ssize_t column
+    cdef bint more = False
+    at.q = at.row = at.column = 0
+    while at.q < n_passes and not stopped(job.call):
+        column = x + cut_piece(passes, &at, &piece) * job.words
+        dispatch(&piece, 1, y, column, job.words, dst, stride, more, nr, nv)
+        more = True
 
 
 cdef void scatter(
@@ -296,7 +348,10 @@ cdef void region(
                 worked = 0
                 if stopped(job.call):
                     return
-            dispatch(passes, n_passes, y, x, job.words, dst, stride, nr, nv)
+            if taps > PIECE:
+                in_pieces(job, passes, n_passes, y, x, dst, stride, nr, nv)
+            else:
+                dispatch(passes, n_passes, y, x, job.words, dst, stride, False, nr, nv)
             if not direct:
                 for r in range(nr):
                     scatter(
@@ -392,6 +447,8 @@ cdef void segment(
     cdef Py_ssize_t n_rows = y1 - y0 + job.y.k - 1
     cdef Py_ssize_t width = (x1 - x0) * job.words
     cdef Py_ssize_t left = x0 + job.x.start
+    cdef Py_ssize_t count = x1 - x0 + job.x.k - 1
+    cdef Py_ssize_t first, some, worked = 0
     cdef const char* row
     cdef char* dst
     cdef real* gathered
@@ -412,13 +469,22 @@ cdef void segment(
                 pointers[i] = <const real*>(row + left * job.image_pixel)
             else:
                 gathered = scratch + i * job.pitch
-                gather_row(
-                    gathered, row, job.image_pixel, &job.x, left, x1 - x0 + job.x.k - 1,
-                    job.words, plane, job.fill[plane],
-                )
+                first = 0
+                while first < count:
+                    some = min(PATIENCE, count - first)
+                    gather_row(
+                        gathered + first * job.words, row, job.image_pixel, &job.x, left + first,
+                        some, job.words, plane, job.fill[plane],
+                    )
+                    first += some
+                    worked += some
+                    if worked >= PATIENCE:
+                        worked = 0
+                        if stopped(job.call):
+                            return
                 pointers[i] = gathered
                 # Read, if at all, into lanes that go nowhere; but denormals would be slow.
-                store(gathered + (x1 - x0 + job.x.k - 1) * job.words, splat(0))
+                store(gathered + count * job.words, splat(0))
         pointers += n_rows
         scratch += job.n_rows * job.pitch
     dst = job.out + y0 * job.out_row + x0 * job.out_pixel + part * <Py_ssize_t>sizeof(elem)
@@ -561,10 +627,17 @@ cdef Taps taps_of(const elem[:, :] kernel, bint rotate, bint transposed):
     return t
 
 
-cdef void pack_taps(real* to, const Taps* taps, Py_ssize_t offset, bint negative) noexcept nogil:
-    cdef Py_ssize_t i, j
+cdef void pack_taps(
+    Call* call, real* to, const Taps* taps, Py_ssize_t offset, bint negative,
+) noexcept nogil:
+    cdef Py_ssize_t i, j, worked = 0
     cdef real w
     for i in range(taps.kh):
+        worked += taps.kw
+        if worked > PATIENCE:
+            worked = 0
+            if stopped(call):
+                return
         for j in range(taps.kw):
             w = fetch(taps.first + i * taps.row + j * taps.column + offset)
             to[i * taps.kw + j] = -w if negative else w
@@ -690,15 +763,15 @@ def run(
     with nogil:
         fill_tables(&job.y, boundary)
         fill_tables(&job.x, boundary)
-        pack_taps(job.taps[0], &taps, 0, False)
+        n_threads = begin(&call, n_threads)
+        pack_taps(&call, job.taps[0], &taps, 0, False)
         if job.separable:
-            pack_taps(job.factors[0], &v, 0, False)
-            pack_taps(job.factors[1], &u, 0, False)
+            pack_taps(&call, job.factors[0], &v, 0, False)
+            pack_taps(&call, job.factors[1], &u, 0, False)
             memset(job.taps[1], 0, n_taps)
         elif planes == 2:
-            pack_taps(job.taps[1], &taps, sizeof(elem), conjugate)
+            pack_taps(&call, job.taps[1], &taps, sizeof(elem), conjugate)
         fill_rows(&job, outside)
-        n_threads = begin(&call, n_threads)
         if n_threads == 1:
             for t in range(n_tiles):
                 tile(&job, t, memory)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _runtime
+from fastconv._parts import fill as fill_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,4 +158,4 @@ def run(
         *stack,
     )
     if imag is not None:
-        imag.fill(0)
+        fill_with(imag, 0)

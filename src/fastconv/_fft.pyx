@@ -35,9 +35,9 @@
 from cpython.buffer cimport (
     PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.math cimport fabs, frexp, scalbn, sqrt
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from _word cimport NAME, elem, real
@@ -165,6 +165,10 @@ cdef int outer_radix(Py_ssize_t n, Py_ssize_t row_bytes) noexcept:
     return best
 
 
+cdef enum:
+    LOOK = 1 << 12              # roots, or taps, until the next look for signals
+
+
 cdef object line_tables(Line* line, Py_ssize_t n):
     """Factors and twiddles of a line; returns the owner of their memory."""
     cdef tuple factors = radices(n)
@@ -188,6 +192,8 @@ cdef object line_tables(Line* line, Py_ssize_t n):
         line.w[s] = w
         m //= r
         for j in range(m):
+            if j % LOOK == 0:
+                PyErr_CheckSignals()
             for q in range(1, r):
                 root(exact, j * q, m * r)
                 w[0], w[1] = <real>exact[0], <real>exact[1]
@@ -216,14 +222,16 @@ cdef Memory twist_table(const Grid* grid):
     cdef real* w
     cdef long double* a
     cdef long double* b
-    cdef long double* roots = <long double*>malloc(2 * (coarse + FINE) * sizeof(long double))
-    if roots == NULL:
-        raise MemoryError("fastconv could not get memory for its twiddles")
+    cdef Memory owner = Memory(2.0 * (coarse + FINE) * sizeof(long double) / sizeof(real))
+    cdef long double* roots = <long double*>owner.words
     for e in range(coarse):
+        if e % LOOK == 0:
+            PyErr_CheckSignals()
         root(roots + 2 * e, FINE * e, circle)
     for e in range(FINE):
         root(roots + 2 * (coarse + e), e, circle)
     for y in range(grid.n):
+        PyErr_CheckSignals()
         k = 4 * frequency_of_row(grid, y) - grid.folded
         for x in range(width):
             e = x * k
@@ -234,7 +242,6 @@ cdef Memory twist_table(const Grid* grid):
             w = memory.words + y * 2 * width + x // LANES * PAIR + x % LANES
             w[0] = <real>(a[0] * b[0] - a[1] * b[1])
             w[LANES] = <real>(a[0] * b[1] + a[1] * b[0])
-    free(roots)
     return memory
 
 
@@ -988,8 +995,7 @@ cdef class Spectrum:
     ):
         cdef Job* job = &self.job
         cdef double* w
-        cdef Py_ssize_t i, n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
-        cdef double most = 0, square = 0, tap
+        cdef Py_ssize_t n_taps = taps.shape[0] * taps.shape[1] * taps.shape[2]
         cdef environment before
         cdef Py_ssize_t rows = 2 * height if folded else height
         memset(job, 0, sizeof(Job))
@@ -1008,22 +1014,12 @@ cdef class Spectrum:
         job.pitch = 2 * width + CACHE_LINE // <Py_ssize_t>sizeof(real)
         self.taps_memory = allocate(<double>n_taps * sizeof(double))
         w = <double*>aligned(self.taps_memory)
-        memcpy(w, &taps[0, 0, 0], n_taps * sizeof(double))
         job.taps = w
         before = usual_environment()
-        self.norm = sqrt(sum_of_squares(w, n_taps))
-        if not LEAST_NORM < self.norm < MOST_NORM:
-            for i in range(n_taps):
-                most = max(most, fabs(w[i]))
-            if most > 0:
-                # To about one, so that no product leaves the range.
-                frexp(most, &job.kernel_exponent)
-                job.kernel_exponent = -job.kernel_exponent
-                for i in range(n_taps):
-                    tap = scalbn(w[i], job.kernel_exponent)
-                    square += tap * tap
-                self.norm = sqrt(square)
-        restore_environment(before)
+        try:
+            self.take_taps(&taps[0, 0, 0], w, n_taps)
+        finally:
+            restore_environment(before)
         self.memory = allocate(2.0 * height * width * sizeof(real))
         job.spectrum = <real*>aligned(self.memory)
         self.fill(workers)
@@ -1031,6 +1027,36 @@ cdef class Spectrum:
     def __dealloc__(self):
         give_back(self.memory)
         give_back(self.taps_memory)
+
+    cdef int take_taps(self, const double* taps, double* w, Py_ssize_t n_taps) except -1:
+        """Copy the taps; their norm, and the power of two that they are to be multiplied by."""
+        cdef Job* job = &self.job
+        cdef Py_ssize_t i = 0, n
+        cdef double most = 0, square = 0, tap
+        while i < n_taps:
+            PyErr_CheckSignals()
+            n = min(LOOK, n_taps - i)
+            memcpy(w + i, taps + i, n * sizeof(double))
+            square += sum_of_squares(w + i, n)
+            i += n
+        self.norm = sqrt(square)
+        if LEAST_NORM < self.norm < MOST_NORM:
+            return 0
+        for i in range(n_taps):
+            most = max(most, fabs(w[i]))
+        if most == 0:
+            return 0
+        # To about one, so that no product leaves the range.
+        frexp(most, &job.kernel_exponent)
+        job.kernel_exponent = -job.kernel_exponent
+        square = 0
+        for i in range(n_taps):
+            if i % LOOK == 0:
+                PyErr_CheckSignals()
+            tap = scalbn(w[i], job.kernel_exponent)
+            square += tap * tap
+        self.norm = sqrt(square)
+        return 0
 
     cdef int fill(self, int workers) except -1:
         """Transform of the reversed kernel, conj(DFT(conj(W))), over the number of points."""

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _costs
+from fastconv._parts import contiguous, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,8 @@ def seconds(job: Job, dtype: np.dtype[Any]) -> float:
 
 def norm(a: Array) -> float:
     """2-norm of real numbers, a little too large rather than too small."""
-    return float(np.linalg.norm(np.asarray(a, np.float64).ravel())) * _ROOM
+    norms = [np.linalg.norm(a[part].astype(np.float64).ravel()) for part in parts(a, 8)]
+    return float(np.linalg.norm(norms)) * _ROOM
 
 
 def fits(job: Job) -> bool:
@@ -108,12 +110,15 @@ def fits(job: Job) -> bool:
 def _scaled(a: Array) -> tuple[Array, int]:
     """Array divided by a power of two, where its numbers are far from one, and the exponent."""
     info = np.finfo(a.dtype)
-    parts = a.view(info.dtype) if a.dtype.kind == "c" else a
-    largest = max(abs(parts.max()), abs(parts.min()))
+    words = a.view(info.dtype) if a.dtype.kind == "c" else a
+    largest = max(max(abs(words[part].max()), abs(words[part].min())) for part in parts(words))
     exponent = int(np.frexp(largest)[1])
     if abs(exponent) < int(info.maxexp) // 4:
         return a, 0
-    return np.ldexp(parts, -exponent).view(a.dtype), exponent
+    result = np.empty_like(words)
+    for part in parts(words):
+        np.ldexp(words[part], -exponent, out=result[part])
+    return result.view(a.dtype), exponent
 
 
 # SciPy's threads take lines in vectors, and those left over one by one. Where the compiler fused
@@ -122,15 +127,17 @@ def _scaled(a: Array) -> tuple[Array, int]:
 PARTS = 16
 PART = 1 << 18
 """Points of a part: milliseconds. Fewer are not worth a thread; in between, signals are heard."""
+LONG = 8
+"""Points of other words whose transform takes as long as that of one of long double."""
 HEARD = 0.02
 """Seconds between looks for signals."""
 FEW = 1 << 13
 """Points whose transform takes less than a call for each axis does."""
 
 
-def _parts(shape: tuple[int, ...], axis: int) -> deque[tuple[slice, ...]]:
+def _shares(shape: tuple[int, ...], axis: int, most: int = PART) -> deque[tuple[slice, ...]]:
     n, points = shape[axis], prod(shape)
-    parts = min(n, max(PARTS, points // PART)) if points > PART else 1
+    parts = min(n, max(PARTS, points // most)) if points > most else 1
     seams = [i * n // parts for i in range(parts + 1)]
     before = (slice(None),) * axis
     return deque((*before, slice(*ends)) for ends in pairwise(seams))
@@ -194,22 +201,32 @@ def _along(
     """Transform along an axis, in parts across the longest of the others."""
     others = [i for i in range(source.ndim) if i != axis]
     shape = max(source.shape, target.shape, key=prod)  # one of them is what is transformed
+    most = PART // LONG if target.dtype.char in "gG" else PART
     parts: deque[tuple[slice, ...]] = deque([()])
     if others:
-        parts = _parts(shape, max(others, key=lambda i: shape[i]))
+        parts = _shares(shape, max(others, key=lambda i: shape[i]), most)
 
     def do(part: tuple[slice, ...]) -> None:
         result = transform(source[part], axis=axis, workers=1)
         if not np.may_share_memory(result, target):  # SciPy may overwrite, and need not
             target[part] = result
 
-    _share(do, parts, workers, long=prod(shape) > 2 * PART * len(parts))
+    _share(do, parts, workers, long=prod(shape) > 2 * most * len(parts))
 
 
 def _in_place(do: Callable[..., object], first: Array, *more: Array, workers: int) -> None:
     """Do something to all elements of contiguous arrays."""
     flat = [a.reshape(-1) for a in (first, *more)]
-    _share(lambda part: do(*(a[part] for a in flat)), _parts(flat[0].shape, 0), workers)
+    _share(lambda part: do(*(a[part] for a in flat)), _shares(flat[0].shape, 0), workers)
+
+
+def _product(a: Array, b: Array, workers: int) -> Array:
+    """Multiply arrays of one dtype, of which one may be broadcast."""
+    a, b = np.broadcast_arrays(a, b)
+    result = np.empty_like(a, order="C")
+    shares = _shares(a.shape, int(np.argmax(a.shape)))
+    _share(lambda part: np.multiply(a[part], b[part], out=result[part]), shares, workers)
+    return result
 
 
 def _scale(words: Array, exponent: int) -> None:
@@ -225,10 +242,10 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     a, b = job.a, job.b
     exponents = 0
     if dtype.kind in "iu":
-        a, b = a.astype(np.float64), b.astype(np.float64)
+        a, b = (contiguous(x, np.dtype(np.float64)) for x in (a, b))
     else:
         word = dtype.type(0).real.dtype
-        a, b = (np.ascontiguousarray(x, dtype if x.dtype.kind == "c" else word) for x in (a, b))
+        a, b = (contiguous(x, dtype if x.dtype.kind == "c" else word) for x in (a, b))
         a, exponent_a = _scaled(a)
         b, exponent_b = _scaled(b)
         exponents = exponent_a + exponent_b
@@ -259,7 +276,7 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     if spectrum.shape == other.shape:
         _in_place(lambda x, y: np.multiply(x, y, out=x), spectrum, other, workers=workers)
     else:
-        spectrum = spectrum * other
+        spectrum = _product(spectrum, other, workers)
     del other
     wanted = [slice(s, s + m) for s, m in zip(job.start, job.shape, strict=True)]
     spectrum = spectrum[tuple(slice(None) if i in axes else part for i, part in enumerate(wanted))]

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastconv._dispatch import engine_for
 from fastconv._error import ROUNDOFF, error
+from fastconv._parts import copied, parts
 
 if TYPE_CHECKING:
     from fastconv._plan import Plan
@@ -25,9 +26,12 @@ def planes(kernel: Array, rotate: bool, conjugate: bool) -> Array:
     if rotate:
         kernel = kernel[::-1, ::-1]
     if kernel.dtype.kind != "c":
-        return np.array(kernel[np.newaxis], np.float64, order="C")
-    imag = -kernel.imag if conjugate else kernel.imag
-    return np.array([kernel.real, imag], np.float64, order="C")
+        return copied(kernel[np.newaxis], np.dtype(np.float64))
+    result = np.empty((2, *kernel.shape))
+    for part in parts(kernel):
+        result[0][part] = kernel.real[part]
+        result[1][part] = -kernel.imag[part] if conjugate else kernel.imag[part]
+    return result
 
 
 def least(plan: Plan, problem: Problem) -> float:
@@ -53,7 +57,7 @@ class Transformed:
         # A line runs along x.
         self.upright = plan.line and taps.shape[1] > 1
         if self.upright:
-            taps = np.ascontiguousarray(taps.transpose(0, 2, 1))
+            taps = copied(taps.transpose(0, 2, 1), taps.dtype)
         spectrum = engine_for("fft", plan.word).Spectrum
         folded = len(taps) == 1 and problem.image.dtype.kind != "c"
         self.spectrum = spectrum(taps, plan.height, plan.width, plan.line, folded, workers)

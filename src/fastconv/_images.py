@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv._parts import assign
 from fastconv._problem import check_out, prepare
 from fastconv._slices import solve_batch
 from fastconv._solve import check_method, compute, solve
@@ -53,7 +54,7 @@ def stack(
     if out is None or target is None:
         return result
     if result is not target:
-        target[...] = result
+        assign(target, result)
     return out
 
 

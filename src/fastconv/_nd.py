@@ -16,6 +16,7 @@ import numpy as np
 
 from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
+from fastconv._parts import assign, conjugate, copied
 from fastconv._problem import (
     FULL,
     MODES,
@@ -142,8 +143,7 @@ def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> A
         if method not in ("auto", "direct", "fft"):
             raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
         b = b[(slice(None, None, -1),) * b.ndim]
-        if b.dtype.kind == "c":
-            b = b.conj()
+        b = conjugate(b)
     a, b = _larger_first(mode, a, b, range(a.ndim))
     if not correlate:
         extent = _extent_by_method(mode, method)
@@ -327,7 +327,7 @@ def computed(task: Task, out: Array | None, workers: SupportsIndex | None) -> Ar
         result = _space(job, word, method, resolve(workers))
     if word != dtype:
         with np.errstate(over="ignore", under="ignore"):
-            result = result.astype(dtype)
+            result = copied(result, dtype)
     return out if out is not None and result is own else _written(result, out)
 
 
@@ -476,7 +476,7 @@ def _written(result: Any, out: Array | None) -> Any:
     if out is None:
         return result
     check_out(out, np.shape(result), np.asarray(result).dtype)
-    np.asarray(out)[...] = result
+    assign(np.asarray(out), np.asarray(result))
     return out
 
 

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv._dispatch import PLAIN, SUPPORTED
+from fastconv._parts import assign, conjugate, is_large, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import ArrayLike
 
     Array = np.ndarray[Any, Any]
@@ -109,29 +108,13 @@ def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     return fill.reshape(1, 1) if fill.any() else None
 
 
-# Elements that NumPy is given at a time: some 10 ms. In between, Python looks for signals.
-PART = 1 << 23
-
-
-def _parts(a: Array) -> Iterator[tuple[slice, ...]]:
-    """Where the parts of a large array are, cut across its longest axis."""
-    if a.size <= PART:
-        yield ()
-        return
-    axis = int(np.argmax(a.shape))
-    step = max(1, PART * a.shape[axis] // a.size)
-    for first in range(0, a.shape[axis], step):
-        yield (slice(None),) * axis + (slice(first, first + step),)
-
-
 def converted(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return `a` as an array of `dtype`: itself, if it is one."""
-    if a.dtype == dtype or a.size <= PART:
+    if a.dtype == dtype or not is_large(a, dtype.itemsize):
         return a.astype(dtype, copy=False)
     core = _distinct(a)
     result = np.empty_like(core, dtype)
-    for part in _parts(core):
-        result[part] = core[part]
+    assign(result, core)
     return np.broadcast_to(result, a.shape)
 
 
@@ -145,7 +128,7 @@ def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     imag = _distinct(a).imag
     with np.errstate(invalid="ignore"):  # by a signalling NaN
         # A look at a few first: most often that is enough.
-        if imag[..., :4].any() or any(imag[part].any() for part in _parts(imag)):
+        if imag[..., :4].any() or any(imag[part].any() for part in parts(imag)):
             return a
     return a.real
 
@@ -161,7 +144,7 @@ def all_finite(a: Array) -> bool:
         return True
     a = np.asarray(_distinct(a))
     with np.errstate(all="ignore"):
-        return all(bool(np.isfinite(np.sum(a[part]))) for part in _parts(a))
+        return all(bool(np.isfinite(np.sum(a[part]))) for part in parts(a))
 
 
 def prepare(
@@ -251,7 +234,7 @@ def prepare(
     rotate = not correlate
     if swap:
         if correlate:
-            kernel = kernel.conj()[..., ::-1, ::-1]
+            kernel = conjugate(kernel)[..., ::-1, ::-1]
         image, kernel, rotate, correlate = kernel, image, True, False
     # Half the time of Problem(...), which an 8 x 8 image would notice.
     return tuple.__new__(

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv._parts import parts
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Array = np.ndarray[Any, Any]
 
 
@@ -53,29 +57,50 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
         return None
     if kernel.dtype.kind in "iu":
         return _integer_factors(kernel)
-    size = np.abs(kernel)
-    y, x = np.unravel_index(np.argmax(size), kernel.shape)
+    y, x = _largest(kernel)
     pivot = kernel[y, x]
     if not np.isfinite(pivot):
         return None
     v = kernel[y]
     u = kernel[:, x] / (pivot or 1)
-    roundoff = np.finfo(kernel.dtype).eps / 2
-    if not (np.abs(np.multiply.outer(u, v) - kernel) <= ROUNDING * roundoff * size).all():
-        return None
-    # A product may be too small to be told from zero, but not so times a pixel. And what is allowed
-    # of a subnormal number may be as large as the number.
-    if (np.logical_and.outer(u != 0, v != 0) != (kernel != 0)).any():
-        return None
-    if (size[kernel != 0] < np.finfo(kernel.dtype).tiny).any():
-        return None
-    return u[:, np.newaxis], v[np.newaxis]
+    limits = np.finfo(kernel.dtype)
+    roundoff = limits.eps / 2
+
+    def agree(u: Array, v: Array, w: Array) -> bool:
+        product, size = u * v, np.abs(w)
+        if not (np.abs(product - w) <= ROUNDING * roundoff * size).all():
+            return False
+        # A product may be too small to be told from zero, but not so times a pixel. And what is
+        # allowed of a subnormal number may be as large as the number.
+        zero = size == 0
+        return bool((((u == 0) | (v == 0)) == zero).all() and (zero | (size >= limits.tiny)).all())
+
+    return _if_all(agree, u, v, kernel)
+
+
+def _largest(kernel: Array) -> tuple[int, int]:
+    """Where the tap of the largest size is, or a NaN."""
+    places = list(parts(kernel))
+    part = places[int(np.argmax([np.abs(kernel[part]).max() for part in places]))]
+    some = kernel[part]
+    y, x = np.unravel_index(int(np.argmax(np.abs(some))), some.shape)
+    first_y, first_x = ([s.start or 0 for s in part] + [0, 0])[:2]
+    return int(y) + first_y, int(x) + first_x
+
+
+def _if_all(
+    agree: Callable[[Array, Array, Array], bool], u: Array, v: Array, kernel: Array
+) -> tuple[Array, Array] | None:
+    """Return the factors, as a column and a row, if all parts of their product agree."""
+    column, row = u[:, np.newaxis], v[np.newaxis]
+    us, vs = (np.broadcast_to(a, kernel.shape) for a in (column, row))
+    if all(agree(us[part], vs[part], kernel[part]) for part in parts(kernel)):
+        return column, row
+    return None
 
 
 def _integer_factors(kernel: Array) -> tuple[Array, Array] | None:
     y, x = np.unravel_index(np.argmax(kernel != 0), kernel.shape)
     v = kernel[y] // (np.gcd.reduce(kernel[y]) or 1)
     u = kernel[:, x] // (v[x] or 1)
-    if (np.multiply.outer(u, v) != kernel).any():
-        return None
-    return u[:, np.newaxis], v[np.newaxis]
+    return _if_all(lambda u, v, w: bool((u * v == w).all()), u, v, kernel)

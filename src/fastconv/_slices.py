@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv import _costs, _plan, _solve
+from fastconv._parts import fill, parts, reshaped
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def collapse(job: Job) -> Job:
         return tuple(prod(sizes[i] for i in group) for group in groups)
 
     return Job(
-        a.reshape(lengths(a.shape)),
-        b.reshape(lengths(b.shape)),
+        reshaped(a, lengths(a.shape)),
+        reshaped(b, lengths(b.shape)),
         tuple(
             lengths(b.shape)[k] - 1 if kind == "one output" else start[groups[k][0]]
             for k, kind in enumerate(kinds)
@@ -259,7 +260,7 @@ def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: in
             if not target.size:
                 continue
             if fresh and not whole:
-                out[...] = 0
+                fill(out, 0)
             term = target
             if not (fresh and whole):
                 term = scratch[: target.size].reshape(target.shape)
@@ -267,7 +268,8 @@ def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: in
             solve_batch(one, a[tuple(images)], b[tuple(kernels)], term, method, workers)
             if term is not target:
                 with np.errstate(all="ignore"):
-                    target += term
+                    for part in parts(target):
+                        target[part] += term[part]
 
 
 def solve_batch(

@@ -12,6 +12,7 @@ import numpy as np
 from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import FOURIER_WORDS, engine_for, run, word_of
 from fastconv._fourier import Transformed
+from fastconv._parts import assign, fill, parts
 from fastconv._problem import FILL, Problem, all_finite, check_out, converted, may_overlap
 from fastconv._workers import resolve
 
@@ -90,7 +91,7 @@ class Fourier:
             imag = out.imag
         left = self.transformed.run(problem, out, workers)
         if imag is not None:
-            imag.fill(0)
+            fill(imag, 0)
         if not left:
             return
         problem = _complete(problem)
@@ -120,8 +121,11 @@ def _complete(problem: Problem) -> Problem:
 
 def _square(a: Array) -> float:
     """Sum of squares."""
-    values = a.astype(np.float64).ravel()
-    return float(values.dot(values))
+    total = 0.0
+    for part in parts(a, 8):
+        values = a[part].astype(np.float64).ravel()
+        total += float(values.dot(values))
+    return total
 
 
 def _small_enough(problem: Problem) -> bool:
@@ -282,7 +286,7 @@ def solve(
     if out is None or target is None:
         return result
     if result is not target:
-        target[...] = result
+        assign(target, result)
     return out
 
 

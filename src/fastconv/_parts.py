@@ -1,0 +1,79 @@
+"""NumPy's work on large arrays, part by part: in between, Python hears signals."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Array = np.ndarray[Any, Any]
+
+PART = 1 << 25
+"""Bytes that NumPy is given at a time: some 10 ms."""
+
+
+def is_large(a: Array, itemsize: int = 0) -> bool:
+    """Whether an array is cut; `itemsize` is of what its elements become, if that is larger."""
+    return a.size * max(a.itemsize, itemsize) > PART
+
+
+def parts(a: Array, itemsize: int = 0) -> Iterator[tuple[slice, ...]]:
+    """Where the parts of a large array are, each of few pages of its memory."""
+    if not is_large(a, itemsize):
+        yield ()
+        return
+    n_bytes = a.size * max(a.itemsize, itemsize)
+    steps = list(a.shape)
+    for axis in sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis])):
+        n_bytes //= a.shape[axis]  # of what has one element along the axes so far
+        steps[axis] = max(1, PART // max(n_bytes, 1))
+        if n_bytes <= PART:
+            break
+    starts = [range(0, n, step) for n, step in zip(a.shape, steps, strict=True)]
+    for place in product(*starts):
+        yield tuple(slice(first, first + step) for first, step in zip(place, steps, strict=True))
+
+
+def assign(to: Array, source: Array) -> None:
+    """Assign all elements of one array to those of another, of the same shape."""
+    for part in parts(to, source.itemsize):  # its pages may be fresh, and take their time
+        to[part] = source[part]
+
+
+def fill(a: Array, value: float) -> None:
+    """Assign one value to all elements."""
+    for part in parts(a):
+        a[part] = value
+
+
+def copied(a: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a C-contiguous copy of another dtype."""
+    result = np.empty(a.shape, dtype)
+    assign(result, a)
+    return result
+
+
+def contiguous(a: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `a` as a C-contiguous array of `dtype`: itself, if it is one."""
+    return a if a.dtype == dtype and a.flags.c_contiguous else copied(a, dtype)
+
+
+def conjugate(a: Array) -> Array:
+    """Return the complex conjugate: of real numbers, the array itself."""
+    if a.dtype.kind != "c":
+        return a
+    result = np.empty_like(a)
+    for part in parts(a):
+        np.conjugate(a[part], out=result[part])
+    return result
+
+
+def reshaped(a: Array, shape: tuple[int, ...]) -> Array:
+    """Return `a` with as many elements in another shape, a copy if there is no other way."""
+    if is_large(a) and not a.flags.c_contiguous and len(shape) < a.ndim:
+        a = copied(a, a.dtype)
+    return a.reshape(shape)
