@@ -21,13 +21,13 @@ from contextlib import suppress
 from functools import cache, partial
 from importlib import import_module
 from itertools import pairwise
-from math import log2, prod
+from math import log2, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastconv import _costs
-from fastconv._parts import contiguous, parts
+from fastconv._parts import contiguous, parts, sum_of_squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +97,7 @@ def seconds(job: Job, dtype: np.dtype[Any]) -> float:
 
 def norm(a: Array) -> float:
     """2-norm of real numbers, a little too large rather than too small."""
-    norms = [np.linalg.norm(a[part].astype(np.float64).ravel()) for part in parts(a, 8)]
-    return float(np.linalg.norm(norms)) * _ROOM
+    return sqrt(sum_of_squares(a)) * _ROOM
 
 
 def fits(job: Job) -> bool:

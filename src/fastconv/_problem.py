@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv._dispatch import PLAIN, SUPPORTED
-from fastconv._parts import assign, conjugate, is_large, parts
+from fastconv._parts import assign, conjugate, distinct, is_large, parts
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -112,7 +112,7 @@ def converted(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return `a` as an array of `dtype`: itself, if it is one."""
     if a.dtype == dtype or not is_large(a, dtype.itemsize):
         return a.astype(dtype, copy=False)
-    core = _distinct(a)
+    core = distinct(a)
     result = np.empty_like(core, dtype)
     assign(result, core)
     return np.broadcast_to(result, a.shape)
@@ -125,7 +125,7 @@ def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     if a.dtype.kind != "c":
         return converted(a, dtype.type(0).real.dtype)
     a = converted(a, dtype)
-    imag = _distinct(a).imag
+    imag = distinct(a).imag
     with np.errstate(invalid="ignore"):  # by a signalling NaN
         # A look at a few first: most often that is enough.
         if imag[..., :4].any() or any(imag[part].any() for part in parts(imag)):
@@ -133,16 +133,11 @@ def real_where_it_can(a: Array, dtype: np.dtype[Any]) -> Array:
     return a.real
 
 
-def _distinct(a: Array) -> Array:
-    """Return `a` with one element of each axis that, however long, repeats it."""
-    return a[tuple(slice(None if step else 1) for step in a.strides)]
-
-
 def all_finite(a: Array) -> bool:
     """Whether `a` surely holds no Inf and no NaN: its sum, which takes no memory, is finite."""
     if a.dtype.kind in "iu":
         return True
-    a = np.asarray(_distinct(a))
+    a = np.asarray(distinct(a))
     with np.errstate(all="ignore"):
         return all(bool(np.isfinite(np.sum(a[part]))) for part in parts(a))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv._parts import parts
+from fastconv._parts import distinct, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,15 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
     """
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
-    if kernel.dtype.kind in "iu":
-        return _integer_factors(kernel)
+    (kh, kw), core = kernel.shape, distinct(kernel)
+    found = (_integer_factors if kernel.dtype.kind in "iu" else _float_factors)(core)
+    if found is None:
+        return None
+    column, row = found
+    return np.broadcast_to(column, (kh, 1)), np.broadcast_to(row, (1, kw))
+
+
+def _float_factors(kernel: Array) -> tuple[Array, Array] | None:
     y, x = _largest(kernel)
     pivot = kernel[y, x]
     if not np.isfinite(pivot):

@@ -12,7 +12,7 @@ import numpy as np
 from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import FOURIER_WORDS, engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._parts import assign, fill, parts
+from fastconv._parts import assign, fill, sum_of_squares
 from fastconv._problem import FILL, Problem, all_finite, check_out, converted, may_overlap
 from fastconv._workers import resolve
 
@@ -119,15 +119,6 @@ def _complete(problem: Problem) -> Problem:
     return problem._replace(image=converted(image, dtype), kernel=converted(kernel, dtype))
 
 
-def _square(a: Array) -> float:
-    """Sum of squares."""
-    total = 0.0
-    for part in parts(a, 8):
-        values = a[part].astype(np.float64).ravel()
-        total += float(values.dot(values))
-    return total
-
-
 def _small_enough(problem: Problem) -> bool:
     """Whether sums of these integers should come out exact of a transform; a guess."""
     image, kernel = problem.image, problem.kernel
@@ -136,7 +127,7 @@ def _small_enough(problem: Problem) -> bool:
         return True
     steps = [-(-n // m) for n, m in zip(image.shape, few, strict=True)]
     sample = image[tuple(slice(None, None, step) for step in steps)]
-    square = 2 * POINTS * _square(sample) / sample.size * _square(kernel)
+    square = 2 * POINTS * sum_of_squares(sample) / sample.size * sum_of_squares(kernel)
     return _error.guess(POINTS) * sqrt(square) < 0.25
 
 
