@@ -44,6 +44,8 @@ CALLS = {
     "kernel(255, 255, dtype='g'))",
     "direct, a kernel of a million taps": "fastconv.convolve2d(image(16384, 16384), "
     "kernel(1024, 1024), 'valid', method='direct')",
+    "direct, a kernel of a long row": "fastconv.convolve2d(image(1, 10**6), kernel(1, 5 * 10**7), "
+    "'same', 'wrap', method='direct')",
     "direct, a line": "fastconv.convolve(image(10**8), kernel(10**5), method='direct')",
     "separable": "fastconv.convolve2d(image(65536, 65536, dtype='f'), np.ones((63, 63), 'f'))",
     "certified": "fastconv.convolve2d(image(65536, 65536, dtype='f'), kernel(65, 65, dtype='f'))",

@@ -5,6 +5,7 @@ Strides, alignment, byte order and write protection of inputs and out, inputs an
 and arrays between pages that may not be touched at all.
 """
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -253,6 +254,27 @@ def test_parts_change_no_bit(monkeypatch):
         monkeypatch.setattr(_parts, "PART", n_bytes)
         for result, right in zip(results_of_all_kinds(), expected, strict=True):
             assert same_bits(result, right)
+
+
+def test_axes_are_merged_without_a_copy_where_numpy_can(monkeypatch):
+    monkeypatch.setattr(_parts, "PART", 1)
+    rng = np.random.default_rng(35)
+    kept = 0
+    for _ in range(400):
+        n_axes = rng.integers(1, 6)
+        a = np.ones(rng.integers(1, 4, n_axes) * rng.integers(1, 3))
+        a = a[tuple(slice(None, None, rng.choice([1, 1, 1, -1, 2])) for _ in range(n_axes))]
+        if rng.random() < 0.3:
+            a = a.transpose(rng.permutation(n_axes))
+        if rng.random() < 0.3:
+            a = np.broadcast_to(a[:1], (3, *a.shape[1:]))
+        seams = np.flatnonzero(rng.random(n_axes) < 0.6)
+        shape = tuple(map(math.prod, np.split(np.array(a.shape), seams)))
+        merged, expected = _parts.reshaped(a, shape), a.reshape(shape)
+        assert np.array_equal(merged, expected)
+        assert np.shares_memory(merged, a) == np.shares_memory(expected, a)
+        kept += np.shares_memory(merged, a)
+    assert 100 < kept < 390
 
 
 @pytest.mark.parametrize("place", [(0, 0), (20, 3), (11, 28), (29, 40)])

@@ -34,7 +34,7 @@ from libc.string cimport memset
 
 from _word cimport NAME, elem, real
 
-from fastconv._runtime cimport Call, begin, finish, stopped
+from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
 from fastconv._tiles cimport (
     Axis,
     fetch,
@@ -630,27 +630,42 @@ cdef Taps taps_of(const elem[:, :] kernel, bint rotate, bint transposed):
 cdef void pack_taps(
     Call* call, real* to, const Taps* taps, Py_ssize_t offset, bint negative,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, worked = 0
+    cdef Py_ssize_t i, j, first, end, worked = 0
     cdef real w
     for i in range(taps.kh):
-        worked += taps.kw
-        if worked > PATIENCE:
-            worked = 0
-            if stopped(call):
-                return
-        for j in range(taps.kw):
-            w = fetch(taps.first + i * taps.row + j * taps.column + offset)
-            to[i * taps.kw + j] = -w if negative else w
+        first = 0
+        while first < taps.kw:
+            end = min(first + PATIENCE, taps.kw)
+            worked += end - first
+            if worked > PATIENCE:
+                worked = 0
+                if stopped(call):
+                    return
+            for j in range(first, end):
+                w = fetch(taps.first + i * taps.row + j * taps.column + offset)
+                to[i * taps.kw + j] = -w if negative else w
+            first = end
+
+
+cdef void clear(Call* call, real* to, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i = 0, some
+    while i < count and not stopped(call):
+        some = min(PATIENCE, count - i)
+        memset(to + i, 0, some * sizeof(real))
+        i += some
 
 
 cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
     cdef real re = <real>fill[0], im = <real>fill[1]
-    cdef Py_ssize_t i
-    for i in range(job.span):
-        job.fill[0][i] = im if job.words == 2 and i & 1 else re
-    if job.most_planes == 2:
-        for i in range(job.span):
-            job.fill[1][i] = re if i & 1 else -im
+    cdef Py_ssize_t i, first = 0, end
+    while first < job.span and not (first > 0 and stopped(job.call)):
+        end = min(first + PATIENCE, job.span)
+        for i in range(first, end):
+            job.fill[0][i] = im if job.words == 2 and i & 1 else re
+        if job.most_planes == 2:
+            for i in range(first, end):
+                job.fill[1][i] = re if i & 1 else -im
+        first = end
 
 
 def run(
@@ -761,18 +776,20 @@ def run(
     job.fill[1] = <real*>memory
     memory += round_up(job.span * sizeof(real), CACHE_LINE)
     with nogil:
-        fill_tables(&job.y, boundary)
-        fill_tables(&job.x, boundary)
         n_threads = begin(&call, n_threads)
+        fill_tables(&call, &job.y, boundary)
+        fill_tables(&call, &job.x, boundary)
         pack_taps(&call, job.taps[0], &taps, 0, False)
         if job.separable:
             pack_taps(&call, job.factors[0], &v, 0, False)
             pack_taps(&call, job.factors[1], &u, 0, False)
-            memset(job.taps[1], 0, n_taps)
+            clear(&call, job.taps[1], n_taps // sizeof(real) if job.most_planes == 2 else 0)
         elif planes == 2:
             pack_taps(&call, job.taps[1], &taps, sizeof(elem), conjugate)
         fill_rows(&job, outside)
-        if n_threads == 1:
+        if is_stopped(&call):
+            pass
+        elif n_threads == 1:
             for t in range(n_tiles):
                 tile(&job, t, memory)
         else:

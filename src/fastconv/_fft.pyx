@@ -1334,10 +1334,12 @@ cdef solve(
     team.buffers = <real*>memory
     job.call = &call
     with nogil:
-        fill_tables(&job.y, boundary)
-        fill_tables(&job.x, boundary)
         team.n_threads = n_threads = begin(&call, n_threads)
-        if n_works == 1 or n_threads == 1:
+        fill_tables(&call, &job.y, boundary)
+        fill_tables(&call, &job.x, boundary)
+        if is_stopped(&call):
+            pass
+        elif n_works == 1 or n_threads == 1:
             for t in range(job.n_tiles):
                 solve_tile(job, works, t, &team)
         else:

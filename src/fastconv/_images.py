@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv._parts import assign
-from fastconv._problem import check_out, prepare
+from fastconv._problem import check_out, converted, prepare
 from fastconv._slices import solve_batch
 from fastconv._solve import check_method, compute, solve
 from fastconv._workers import resolve
@@ -159,4 +159,6 @@ def _taken(values: ArrayLike, dtype: np.dtype[Any], ndim: int) -> Array:
     if array.ndim != ndim:
         depth = "of too small depth" if array.ndim < ndim else "too deep"
         raise ValueError(f"object {depth} for desired array")
-    return array.astype(dtype, casting="safe", copy=False)
+    if not np.can_cast(array.dtype, dtype, "safe"):
+        array.astype(dtype, casting="safe")  # refuses in numpy's words
+    return converted(array, dtype)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
-from fastconv._parts import assign, conjugate, copied
+from fastconv._parts import assign, conjugate, contiguous, copied, parts, product
 from fastconv._problem import (
     FULL,
     MODES,
@@ -180,8 +180,8 @@ def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
     job = job_of(a, b, extent, paired)
     if not summed:
         # NumPy's last bits may depend on the layout.
-        a, b = (np.ascontiguousarray(_at_outputs(x, job)) for x in (a, b))
-        return np.multiply(a, b, order="C")
+        a, b = (contiguous(_at_outputs(x, job), x.dtype) for x in (a, b))
+        return product(a, b, job.shape)
     dtype = a.dtype
     if dtype is not b.dtype or dtype not in TRANSFORMED:
         dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))
@@ -482,4 +482,4 @@ def _written(result: Any, out: Array | None) -> Any:
 
 def _is_finite(a: Array) -> bool:
     """Tell for sure; large finite numbers may have a sum that is not."""
-    return all_finite(a) or bool(np.isfinite(a).all())
+    return all_finite(a) or all(bool(np.isfinite(a[part]).all()) for part in parts(a))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+import itertools
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def parts(a: Array, itemsize: int = 0) -> Iterator[tuple[slice, ...]]:
         if n_bytes <= PART:
             break
     starts = [range(0, n, step) for n, step in zip(a.shape, steps, strict=True)]
-    for place in product(*starts):
+    for place in itertools.product(*starts):
         yield tuple(slice(first, first + step) for first, step in zip(place, steps, strict=True))
 
 
@@ -66,6 +67,8 @@ def fill(a: Array, value: float) -> None:
 
 def copied(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return a C-contiguous copy of another dtype."""
+    if not is_large(a, dtype.itemsize):
+        return a.astype(dtype, order="C")
     result = np.empty(a.shape, dtype)
     assign(result, a)
     return result
@@ -78,16 +81,41 @@ def contiguous(a: Array, dtype: np.dtype[Any]) -> Array:
 
 def conjugate(a: Array) -> Array:
     """Return the complex conjugate: of real numbers, the array itself."""
-    if a.dtype.kind != "c":
-        return a
+    if not is_large(a) or a.dtype.kind != "c":
+        return a.conj()
     result = np.empty_like(a)
     for part in parts(a):
         np.conjugate(a[part], out=result[part])
     return result
 
 
+def product(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
+    """Multiply arrays that are broadcast to a shape; C-contiguous."""
+    dtype = np.result_type(a, b)
+    if prod(shape) * dtype.itemsize <= PART:
+        return np.multiply(a, b, order="C")
+    result = np.empty(shape, dtype)
+    a, b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
+    for part in parts(result):
+        np.multiply(a[part], b[part], out=result[part])
+    return result
+
+
 def reshaped(a: Array, shape: tuple[int, ...]) -> Array:
-    """Return `a` with as many elements in another shape, a copy if there is no other way."""
-    if is_large(a) and not a.flags.c_contiguous and len(shape) < a.ndim:
+    """Return `a` with neighbouring axes merged, a copy if there is no other way."""
+    if is_large(a) and not _can_merge(a, shape):
         a = copied(a, a.dtype)
     return a.reshape(shape)
+
+
+def _can_merge(a: Array, shape: tuple[int, ...]) -> bool:
+    """Whether axes that are merged follow each other in memory, too."""
+    axes = [(n, stride) for n, stride in zip(a.shape, a.strides, strict=True) if n > 1]
+    for length in shape:
+        merged, last = 1, 0
+        while merged < length:
+            n, stride = axes.pop(0)
+            if merged > 1 and last != n * stride:
+                return False
+            merged, last = merged * n, stride
+    return True

@@ -55,12 +55,12 @@ def factors(kernel: Array) -> tuple[Array, Array] | None:
     """
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
-    (kh, kw), core = kernel.shape, distinct(kernel)
+    core = distinct(kernel)
     found = (_integer_factors if kernel.dtype.kind in "iu" else _float_factors)(core)
-    if found is None:
-        return None
-    column, row = found
-    return np.broadcast_to(column, (kh, 1)), np.broadcast_to(row, (1, kw))
+    if found is None or core.shape == kernel.shape:
+        return found
+    kh, kw = kernel.shape
+    return np.broadcast_to(found[0], (kh, 1)), np.broadcast_to(found[1], (1, kw))
 
 
 def _float_factors(kernel: Array) -> tuple[Array, Array] | None:
@@ -88,11 +88,12 @@ def _float_factors(kernel: Array) -> tuple[Array, Array] | None:
 def _largest(kernel: Array) -> tuple[int, int]:
     """Where the tap of the largest size is, or a NaN."""
     places = list(parts(kernel))
-    part = places[int(np.argmax([np.abs(kernel[part]).max() for part in places]))]
-    some = kernel[part]
-    y, x = np.unravel_index(int(np.argmax(np.abs(some))), some.shape)
-    first_y, first_x = ([s.start or 0 for s in part] + [0, 0])[:2]
-    return int(y) + first_y, int(x) + first_x
+    sizes = [np.abs(kernel[part]).max() for part in places] if len(places) > 1 else [0]
+    part = places[int(np.argmax(sizes))]
+    some = np.abs(kernel[part])
+    y, x = divmod(int(some.argmax()), some.shape[1])
+    first_y, first_x = (s.start for s in part) if part else (0, 0)
+    return y + first_y, x + first_x
 
 
 def _if_all(
@@ -100,10 +101,11 @@ def _if_all(
 ) -> tuple[Array, Array] | None:
     """Return the factors, as a column and a row, if all parts of their product agree."""
     column, row = u[:, np.newaxis], v[np.newaxis]
-    us, vs = (np.broadcast_to(a, kernel.shape) for a in (column, row))
-    if all(agree(us[part], vs[part], kernel[part]) for part in parts(kernel)):
-        return column, row
-    return None
+    for part in parts(kernel):
+        ys, xs = part or (slice(None), slice(None))
+        if not agree(column[ys], row[:, xs], kernel[part]):
+            return None
+    return column, row
 
 
 def _integer_factors(kernel: Array) -> tuple[Array, Array] | None:

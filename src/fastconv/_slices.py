@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv import _costs, _plan, _solve
-from fastconv._parts import fill, parts, reshaped
+from fastconv._parts import assign, fill, parts, reshaped
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def slices_of(job: Job, dtype: np.dtype[Any]) -> Slices:
         part = (slice(None),) * i + (slice(start[i], start[i] + shape[i]),)
         if is_sum and not finite_b:
             # What lies outside is multiplied, for zero times an Inf is a NaN.
-            a = np.pad(a, [(m - 1, m - 1) if k == i else (0, 0) for k in range(a.ndim)])
+            a = _padded(a, i, m - 1)
             start[i] += m - 1
         elif not is_sum:
             a = a[part] if n > 1 else a
@@ -159,6 +159,14 @@ def slices_of(job: Job, dtype: np.dtype[Any]) -> Slices:
         a[first], b[first], (job.start[y], job.start[x]), (job.shape[y], job.shape[x]), dtype, False
     )
     return Slices(a, b, tuple(summed), tuple(start), tuple(shape), (y, x), one)
+
+
+def _padded(a: Array, axis: int, count: int) -> Array:
+    """Add zeros at both ends of an axis."""
+    shape = [n + 2 * count if i == axis else n for i, n in enumerate(a.shape)]
+    result = np.zeros(shape, a.dtype)
+    assign(result[(slice(None),) * axis + (slice(count, count + a.shape[axis]),)], a)
+    return result
 
 
 def calls(slices: Slices) -> int:

@@ -8,6 +8,8 @@ from libc.string cimport memcpy
 
 from _word cimport elem, real
 
+from fastconv._runtime cimport Call, stopped
+
 cdef extern from "_simd.h":
     ctypedef real vec
     enum: LANES
@@ -15,6 +17,9 @@ cdef extern from "_simd.h":
     void store(real*, vec) noexcept nogil
     real fetch(const char*) noexcept nogil
     void put(char*, real) noexcept nogil
+
+cdef enum:
+    UNHEARD = 1 << 14           # entries of a table between looks for signals
 
 cdef enum Boundary:
     FILL, WRAP, SYMM
@@ -55,12 +60,22 @@ cdef inline Py_ssize_t extend(Py_ssize_t p, Py_ssize_t n, int boundary) noexcept
     return p if p < n else 2 * n - 1 - p
 
 
-cdef inline void fill_tables(Axis* a, int boundary) noexcept nogil:
+cdef inline void fill_table(
+    Call* call, Py_ssize_t* table, Py_ssize_t count, Py_ssize_t p, int step, Py_ssize_t n,
+    int boundary,
+) noexcept nogil:
+    """Sources of coordinates p, p + step, ..."""
     cdef Py_ssize_t i
-    for i in range(n_before(a)):
-        a.before[i] = extend(-1 - i, a.n, boundary)
-    for i in range(n_after(a)):
-        a.after[i] = extend(a.n + i, a.n, boundary)
+    for i in range(count):
+        if i % UNHEARD == UNHEARD - 1 and stopped(call):
+            return
+        table[i] = extend(p + i * step, n, boundary)
+
+
+cdef inline void fill_tables(Call* call, Axis* a, int boundary) noexcept nogil:
+    """If the call is stopped meanwhile, no table may be read."""
+    fill_table(call, a.before, n_before(a), -1, -1, a.n, boundary)
+    fill_table(call, a.after, n_after(a), a.n, 1, a.n, boundary)
 
 
 cdef inline Py_ssize_t source(const Axis* a, Py_ssize_t p) noexcept nogil:

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastconv import _solve
 from fastconv._explain import explained
+from fastconv._parts import assign
 from fastconv._problem import Problem, check_out, converted, prepare
 from fastconv._workers import resolve
 
@@ -162,7 +163,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             if out is None:
                 return result
             check_out(out, result.shape, result.dtype)
-            np.asarray(out)[...] = result
+            assign(np.asarray(out), result)
             return out
         problem, engine = self._ready
         problem = problem._replace(image=converted(image, problem.image.dtype))
