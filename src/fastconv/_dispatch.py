@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _runtime
-from fastconv._parts import fill as fill_with
+from fastconv._parts import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from fastconv._problem import Problem
@@ -125,12 +125,12 @@ def run(
         _engines[dtype] = engine, view
     image_words = kernel_words = 1
     column, row = factors or (None, None)
-    imag = None
+    imag: Iterator[Array] = iter(())
     if view is not None:
         image_words += image.dtype.kind == "c"
         kernel_words += kernel.dtype.kind == "c"
         if dtype.kind == "c" and image_words == kernel_words == 1:
-            imag = out.imag
+            imag = pieces(out.imag)
         image, kernel, out = view(image), view(kernel), view(out)
         if factors is not None:
             column, row = map(view, factors)
@@ -157,5 +157,5 @@ def run(
         workers,
         *stack,
     )
-    if imag is not None:
-        fill_with(imag, 0)
+    for part in imag:
+        part.fill(0)

@@ -55,14 +55,28 @@ def sum_of_squares(a: Array) -> float:
 
 def assign(to: Array, source: Array) -> None:
     """Assign all elements of one array to those of another, of the same shape."""
-    for part in parts(to, source.itemsize):  # its pages may be fresh, and take their time
-        to[part] = source[part]
+    # Cut as the target is, whose pages may be fresh.
+    for some, values in _pairs(to, source):
+        some[...] = values
 
 
-def fill(a: Array, value: float) -> None:
-    """Assign one value to all elements."""
-    for part in parts(a):
-        a[part] = value
+def add(to: Array, source: Array) -> None:
+    """Add an array to another."""
+    pairs = _pairs(to, source)
+    with np.errstate(all="ignore"):
+        for some, values in pairs:
+            some += values
+
+
+def _pairs(to: Array, source: Array) -> list[tuple[Array, Array]]:
+    """Return views of parts, all made before one is written to: then no memory is lacking."""
+    places: list[Any] = [(*part, ...) for part in parts(to, source.itemsize)]
+    return [(to[place], source[place]) for place in places]
+
+
+def pieces(a: Array) -> Iterator[Array]:
+    """Return views of the parts, all made before the first is asked for."""
+    return iter([a[part] for part in parts(a)])
 
 
 def copied(a: Array, dtype: np.dtype[Any]) -> Array:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv import _costs, _plan, _solve
-from fastconv._parts import assign, fill, parts, reshaped
+from fastconv._parts import add, assign, pieces, reshaped
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
@@ -268,16 +268,15 @@ def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: in
             if not target.size:
                 continue
             if fresh and not whole:
-                fill(out, 0)
+                for piece in pieces(out):
+                    piece.fill(0)
             term = target
             if not (fresh and whole):
                 term = scratch[: target.size].reshape(target.shape)
             fresh = False
             solve_batch(one, a[tuple(images)], b[tuple(kernels)], term, method, workers)
             if term is not target:
-                with np.errstate(all="ignore"):
-                    for part in parts(target):
-                        target[part] += term[part]
+                add(target, term)
 
 
 def solve_batch(

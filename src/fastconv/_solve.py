@@ -12,11 +12,12 @@ import numpy as np
 from fastconv import _error, _plan, _rank_one
 from fastconv._dispatch import FOURIER_WORDS, engine_for, run, word_of
 from fastconv._fourier import Transformed
-from fastconv._parts import assign, fill, sum_of_squares
+from fastconv._parts import assign, pieces, sum_of_squares
 from fastconv._problem import FILL, Problem, all_finite, check_out, converted, may_overlap
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import SupportsIndex
 
     Array = np.ndarray[Any, Any]
@@ -86,24 +87,24 @@ class Fourier:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        imag = None
+        imag: Iterator[Array] = iter(())
         if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
-            imag = out.imag
+            imag = pieces(out.imag)
         left = self.transformed.run(problem, out, workers)
-        if imag is not None:
-            fill(imag, 0)
+        for part in imag:
+            part.fill(0)
         if not left:
             return
         problem = _complete(problem)
         for k, y0, y1, x0, x1 in left:
             place = np.unravel_index(k, out.shape[:-2])
-            part = problem._replace(
+            rectangle = problem._replace(
                 image=problem.image[place],
                 shape=(y1 - y0, x1 - x0),
                 start_y=problem.start_y + y0,
                 start_x=problem.start_x + x0,
             )
-            run(part, out[place][y0:y1, x0:x1], workers)
+            run(rectangle, out[place][y0:y1, x0:x1], workers)
 
 
 def _complete(problem: Problem) -> Problem:
