@@ -567,10 +567,10 @@ def test_long_parts_are_done_by_other_threads(workers):
 
 
 def test_long_parts_are_done_here_if_there_are_no_threads(monkeypatch):
-    def refuse(self):
+    def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_fftn, "start_new_thread", refuse)
     done = []
     _fftn._share(done.append, deque(range(5)), 3, long=True)
     assert done == list(range(5))
@@ -578,10 +578,10 @@ def test_long_parts_are_done_here_if_there_are_no_threads(monkeypatch):
 
 @pytest.mark.parametrize("long", [False, True])
 def test_an_interrupt_ends_the_wait_for_parts(long):
-    threads = []
+    done = []
 
     def do(part):
-        threads.append(threading.current_thread())
+        done.append(part)
         time.sleep(0.5 if long else 0.01)
 
     class HandlerError(Exception):
@@ -601,25 +601,28 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     finally:
         timer.join()
         signals.signal(signals.SIGINT, before)
+    assert bool(_fftn._left) is long
     if long:
         assert took < 20  # 25 s of parts
-    for thread in threads:
-        if thread is not threading.main_thread():
-            thread.join()
-    assert len(threads) < 60
+    _fftn._wait()
+    n_done = len(done)
+    assert n_done < 60
+    time.sleep(0.6)
+    assert len(done) == n_done
+    assert not _fftn._left
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):
     left = [2]
-    start = threading.Thread.start
+    start = _fftn.start_new_thread
 
-    def refuse(self):
+    def refuse(*arguments):
         left[0] -= 1
         if left[0] < 0:
             raise RuntimeError("can't start new thread")
-        start(self)
+        return start(*arguments)
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_fftn, "start_new_thread", refuse)
     done = Counter()
     _fftn._share(lambda part: done.update([part]), deque(range(16)), 8)
     assert done == dict.fromkeys(range(16), 1)

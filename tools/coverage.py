@@ -80,6 +80,7 @@ UNREACHED = {
     "_dispatch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fallback.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
+    "_fftn.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fft.pyx": {
         'raise MemoryError(f"fastconv could not get {size:.3g} bytes of memory")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",

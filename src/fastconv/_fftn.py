@@ -16,6 +16,9 @@ Zimmermann, "Error bounds on complex floating-point multiplication", Math. Comp.
 
 from __future__ import annotations
 
+import atexit
+import os
+from _thread import allocate_lock, start_new_thread
 from collections import deque
 from contextlib import suppress
 from functools import cache, partial
@@ -158,8 +161,6 @@ def _share(
         for part in parts:
             do(part)
         return
-    from threading import Thread  # most programs never get here
-
     failed: list[BaseException] = []
 
     def work() -> None:
@@ -173,25 +174,53 @@ def _share(
             except BaseException as error:
                 failed.append(error)
 
-    threads = [Thread(target=work, daemon=long) for _ in range(n_threads - (not long))]
-    started = []
+    def run(done: Any) -> None:
+        try:
+            work()
+        finally:
+            _left.discard(done)
+            done.release()
+
+    running = []
     try:
         with suppress(RuntimeError):  # the system refuses: with fewer, then
-            for thread in threads:
-                thread.start()
-                started.append(thread)
-        if not (long and started):
+            for _ in range(n_threads - (not long)):
+                done = allocate_lock()
+                done.acquire()
+                start_new_thread(run, (done,))
+                running.append(done)
+        if not (long and running):
             work()
-        for thread in started:
-            while thread.is_alive():
-                thread.join(HEARD)  # on some systems no signal ends a wait
+        for done in running:
+            while not done.acquire(timeout=HEARD):  # on some systems no signal ends a wait
+                pass
     except BaseException:
         parts.clear()
-        for thread in started if not long else ():
-            thread.join()
+        if long:
+            _left.update(running)
+        else:
+            for done in running:
+                done.acquire()
         raise
     if failed:
         raise failed[0]
+
+
+# Not of threading, whose weak references are called back when a thread is forgotten: what a signal
+# handler raises meanwhile is lost. Each is known by a lock that it holds until it ends.
+_left: set[Any] = set()
+"""Threads that an interrupt has left behind."""
+
+
+@atexit.register
+def _wait() -> None:
+    """Let threads that were left behind end: Python ends no thread that is in C++."""
+    for done in tuple(_left):
+        done.acquire()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_left.clear)
 
 
 def _along(
