@@ -286,3 +286,9 @@ def test_of_integers_too_what_the_function_refuses_is_refused():
     with pytest.raises(ValueError, match="not separable"):
         fastconv.error_bound(image, kernel, method="separable")
     assert not fastconv.error_bound(image, kernel, method="fft").any()
+
+
+def test_the_bound_of_integers_and_no_taps_is_zero():
+    image, kernel = np.ones((4, 5), "i"), np.ones((0, 3), "i")
+    expected = fastconv.convolve2d(image, kernel)
+    assert np.array_equal(fastconv.error_bound(image, kernel, function="convolve2d"), expected)

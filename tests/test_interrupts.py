@@ -102,6 +102,39 @@ assert (fastconv.convolve2d(small, taps) == expected).all()
     assert run(script) == "interrupted \n"
 
 
+# What an engine does first takes longer than it waits to look for signals.
+FIRST = {
+    "tables": "fastconv.convolve2d(ones(1, 10**6), ones(1, 3 * 10**7), 'same', 'symm', "
+    "method='direct')",
+    "taps": "fastconv.convolve2d(ones(1, 4 * 10**7 + 9), ones(1, 4 * 10**7), 'valid', "
+    "method='direct')",
+    "rows": "fastconv.convolve2d(ones(64, 3 * 10**6), kernel(1, 10**6), 'valid', "
+    "method='direct', workers=1)",
+    "tables of a transform": "fastconv.convolve2d(ones(1, 10**6), np.ones((1, 4 * 10**6)), 'same', "
+    "'symm', method='fft')",
+}
+
+
+@pytest.mark.parametrize("call", FIRST.values(), ids=FIRST)
+def test_an_interrupt_ends_what_comes_before_the_sums(call):
+    script = f"""
+def ones(*shape):
+    return np.broadcast_to(1.0, shape)
+
+def in_the_engine(number, frame):
+    if frame.f_code.co_name == "run":
+        raise KeyboardInterrupt
+
+interrupt(in_the_engine, 0.005)
+try:
+    {call}
+except KeyboardInterrupt as error:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print("interrupted", error)
+"""
+    assert run(script) == "interrupted \n"
+
+
 def test_a_process_ends_well_while_a_thread_is_in_scipys_transform():
     script = """
 import scipy.fft

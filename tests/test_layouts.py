@@ -231,6 +231,8 @@ def results_of_all_kinds():
             fastconv.convolve(a.T[:, None], b.T[:, None], "valid"),
             fastconv.convolve(a.T, flat.T),
             fastconv.fftconvolve(a, flat, axes=0),
+            fastconv.fftconvolve(a, flat[:1] * 1j if dtype == "F" else flat[:1]),
+            fastconv.fftconvolve(a, a[:, :1], axes=1),
             fastconv.fftconvolve(np.repeat(a, 9, 0), np.repeat(flat, 9, 0), axes=0),
             fastconv.convolve2d(a, b[0], axes=(1, 0), out=np.empty((11, 14, 11), dtype)),
         ]

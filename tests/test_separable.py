@@ -456,3 +456,13 @@ def test_no_warning_is_given_and_no_error_mode_of_numpy_obeyed(dtype):
             fastconv.explain(x, k)
         if dtype in "fd":
             factors(np.array([[info.max, 1], [info.tiny, info.tiny]], dtype))
+
+
+@pytest.mark.parametrize("dtype", "FD")
+def test_many_taps_of_complex_images_are_exact(dtype):
+    rng = np.random.default_rng(41)
+    image = rng.integers(-3, 4, (140, 150)) + 1j * rng.integers(-3, 4, (140, 150))
+    image, kernel = image.astype(dtype), np.ones((129, 131), dtype)
+    result = fastconv.convolve2d(image, kernel, "valid", method="separable")
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel.shape)
+    assert np.array_equal(result, windows.sum((2, 3)))
