@@ -533,6 +533,18 @@ def test_each_part_is_done_once(workers):
     assert done == dict.fromkeys(range(16), 1)
 
 
+def test_threads_of_any_kind_do_parts(monkeypatch):
+    # coverage.py sees those of threading.
+    def start(function, arguments):
+        threading.Thread(target=function, args=arguments).start()
+
+    monkeypatch.setattr(_fftn, "start_new_thread", start)
+    for long in (False, True):
+        done = Counter()
+        _fftn._share(lambda part, done=done: done.update([part]), deque(range(16)), 3, long=long)
+        assert done == dict.fromkeys(range(16), 1)
+
+
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_what_a_part_raises_is_raised_and_ends_the_others(workers, error):
@@ -610,6 +622,28 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     time.sleep(0.6)
     assert len(done) == n_done
     assert not _fftn._left
+
+
+def test_after_an_interrupt_parts_that_are_not_long_are_waited_for():
+    main, done = threading.get_ident(), []
+
+    def do(part):
+        time.sleep(0.01 if threading.get_ident() == main else 0.6)
+        done.append(part)
+
+    def raised(number, frame):
+        raise KeyboardInterrupt
+
+    before = signals.signal(signals.SIGINT, raised)
+    try:
+        timer = threading.Timer(0.2, lambda: signals.raise_signal(signals.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            _fftn._share(do, deque(range(2)), 2)
+        assert sorted(done) == [0, 1]
+    finally:
+        timer.join()
+        signals.signal(signals.SIGINT, before)
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):
