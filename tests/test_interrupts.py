@@ -125,7 +125,8 @@ def in_the_engine(number, frame):
     if frame.f_code.co_name == "run":
         raise KeyboardInterrupt
 
-interrupt(in_the_engine, 0.005)
+signal.signal(signal.SIGALRM, in_the_engine)
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
 try:
     {call}
 except KeyboardInterrupt as error:
