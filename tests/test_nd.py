@@ -9,6 +9,7 @@ import signal as signals
 import threading
 import time
 from collections import Counter, deque
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -588,6 +589,28 @@ def test_long_parts_are_done_here_if_there_are_no_threads(monkeypatch):
     assert done == list(range(5))
 
 
+class HandlerError(Exception):
+    """What a signal handler of these tests raises."""
+
+
+@contextmanager
+def an_interrupt_after(seconds):
+    """A signal, whose handler's exception must come out of what is done."""
+
+    def raised(number, frame):
+        raise HandlerError
+
+    before = signals.signal(signals.SIGINT, raised)
+    timer = threading.Timer(seconds, lambda: signals.raise_signal(signals.SIGINT))
+    try:
+        timer.start()
+        with pytest.raises(HandlerError):
+            yield
+    finally:
+        timer.join()
+        signals.signal(signals.SIGINT, before)
+
+
 @pytest.mark.parametrize("long", [False, True])
 def test_an_interrupt_ends_the_wait_for_parts(long):
     done = []
@@ -596,23 +619,10 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
         done.append(part)
         time.sleep(0.5 if long else 0.01)
 
-    class HandlerError(Exception):
-        pass
-
-    def raised(number, frame):
-        raise HandlerError
-
-    before = signals.signal(signals.SIGINT, raised)
-    try:
-        timer = threading.Timer(0.1, lambda: signals.raise_signal(signals.SIGINT))
-        timer.start()
-        start = time.monotonic()
-        with pytest.raises(HandlerError):
-            _fftn._share(do, deque(range(100)), 2, long=long)
-        took = time.monotonic() - start
-    finally:
-        timer.join()
-        signals.signal(signals.SIGINT, before)
+    start = time.monotonic()
+    with an_interrupt_after(0.1):
+        _fftn._share(do, deque(range(100)), 2, long=long)
+    took = time.monotonic() - start
     assert bool(_fftn._left) is long
     if long:
         assert took < 20  # 25 s of parts
@@ -631,19 +641,9 @@ def test_after_an_interrupt_parts_that_are_not_long_are_waited_for():
         time.sleep(0.01 if threading.get_ident() == main else 0.6)
         done.append(part)
 
-    def raised(number, frame):
-        raise KeyboardInterrupt
-
-    before = signals.signal(signals.SIGINT, raised)
-    try:
-        timer = threading.Timer(0.2, lambda: signals.raise_signal(signals.SIGINT))
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            _fftn._share(do, deque(range(2)), 2)
-        assert sorted(done) == [0, 1]
-    finally:
-        timer.join()
-        signals.signal(signals.SIGINT, before)
+    with an_interrupt_after(0.2):
+        _fftn._share(do, deque(range(2)), 2)
+    assert sorted(done) == [0, 1]
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):

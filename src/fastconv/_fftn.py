@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import _costs
-from fastconv._parts import contiguous, parts, sum_of_squares
+from fastconv._parts import applied, contiguous, parts, sum_of_squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +118,7 @@ def _scaled(a: Array) -> tuple[Array, int]:
     if abs(exponent) < int(info.maxexp) // 4:
         return a, 0
     result = np.empty_like(words)
-    for part in parts(words):
-        np.ldexp(words[part], -exponent, out=result[part])
+    applied(lambda x, out: np.ldexp(x, -exponent, out=out), result, words)
     return result.view(a.dtype), exponent
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Array = np.ndarray[Any, Any]
 
@@ -93,14 +93,18 @@ def contiguous(a: Array, dtype: np.dtype[Any]) -> Array:
     return a if a.dtype == dtype and a.flags.c_contiguous else copied(a, dtype)
 
 
+def applied(do: Callable[..., object], to: Array, *sources: Array) -> Array:
+    """Let NumPy write what it computes of arrays to another, all of one shape."""
+    for part in parts(to):
+        do(*(a[part] for a in sources), out=to[part])
+    return to
+
+
 def conjugate(a: Array) -> Array:
     """Return the complex conjugate: of real numbers, the array itself."""
     if not is_large(a) or a.dtype.kind != "c":
         return a.conj()
-    result = np.empty_like(a)
-    for part in parts(a):
-        np.conjugate(a[part], out=result[part])
-    return result
+    return applied(np.conjugate, np.empty_like(a), a)
 
 
 def product(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
@@ -109,10 +113,7 @@ def product(a: Array, b: Array, shape: tuple[int, ...]) -> Array:
     if prod(shape) * dtype.itemsize <= PART:
         return np.multiply(a, b, order="C")
     result = np.empty(shape, dtype)
-    a, b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
-    for part in parts(result):
-        np.multiply(a[part], b[part], out=result[part])
-    return result
+    return applied(np.multiply, result, np.broadcast_to(a, shape), np.broadcast_to(b, shape))
 
 
 def reshaped(a: Array, shape: tuple[int, ...]) -> Array:
