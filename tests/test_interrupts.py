@@ -144,7 +144,7 @@ try:
     fastconv._fftn._along(1, lambda a, **how: scipy.fft.rfft(a, 10**7, **how),
         kernel(2, 30000, dtype='g'), np.empty((2, 5 * 10**6 + 1), 'G'), 2)
 except KeyboardInterrupt:
-    print("interrupted", len(fastconv._fftn._left))
+    print("interrupted", len(fastconv._fftn._running))
 if os.fork() == 0:
     sys.exit()
 os.wait()
@@ -152,7 +152,7 @@ os.wait()
     # What is registered first is called last.
     last = """
 import atexit, os, sys
-atexit.register(lambda: print("left", len(fastconv._fftn._left), flush=True))
+atexit.register(lambda: print("left", len(fastconv._fftn._running), flush=True))
 """
     output = printed("-c", last + PREPARE + script, timeout=60)
     assert output == "interrupted 2\nleft 0\nleft 0\n"

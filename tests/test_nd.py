@@ -623,7 +623,7 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     with an_interrupt_after(0.1):
         _fftn._share(do, deque(range(100)), 2, long=long)
     took = time.monotonic() - start
-    assert bool(_fftn._left) is long
+    assert bool(_fftn._running) is long
     if long:
         assert took < 20  # 25 s of parts
     _fftn._wait()
@@ -631,7 +631,7 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     assert n_done < 60
     time.sleep(0.6)
     assert len(done) == n_done
-    assert not _fftn._left
+    assert not _fftn._running
 
 
 def test_after_an_interrupt_parts_that_are_not_long_are_waited_for():
@@ -644,6 +644,20 @@ def test_after_an_interrupt_parts_that_are_not_long_are_waited_for():
     with an_interrupt_after(0.2):
         _fftn._share(do, deque(range(2)), 2)
     assert sorted(done) == [0, 1]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_threads_that_had_ended_before_an_interrupt_are_not_waited_for(long):
+    done = []
+
+    def do(part):
+        time.sleep(0.8 if part == 1 else 0.02)
+        done.append(part)
+
+    with an_interrupt_after(0.3):
+        _fftn._share(do, deque(range(3)), 3, long=long)
+    _fftn._wait()
+    assert sorted(done) == [0, 1, 2]
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):

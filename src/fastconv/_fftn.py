@@ -33,7 +33,7 @@ from fastconv import _costs
 from fastconv._parts import applied, contiguous, parts, sum_of_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fastconv._slices import Job
 
@@ -177,7 +177,7 @@ def _share(
         try:
             work()
         finally:
-            _left.discard(done)
+            _running.discard(done)
             done.release()
 
     running = []
@@ -186,20 +186,20 @@ def _share(
             for _ in range(n_threads - (not long)):
                 done = allocate_lock()
                 done.acquire()
-                start_new_thread(run, (done,))
-                running.append(done)
+                try:
+                    _running.add(done)
+                    start_new_thread(run, (done,))
+                    running.append(done)
+                except BaseException:
+                    _running.discard(done)
+                    raise
         if not (long and running):
             work()
-        for done in running:
-            while not done.acquire(timeout=HEARD):  # on some systems no signal ends a wait
-                pass
+        _wait_for(running)
     except BaseException:
         parts.clear()
-        if long:
-            _left.update(running)
-        else:
-            for done in running:
-                done.acquire()
+        if not long:
+            _wait_for(running)
         raise
     if failed:
         raise failed[0]
@@ -207,19 +207,24 @@ def _share(
 
 # Not of threading, whose weak references are called back when a thread is forgotten: what a signal
 # handler raises meanwhile is lost. Each is known by a lock that it holds until it ends.
-_left: set[Any] = set()
-"""Threads that an interrupt has left behind."""
+_running: set[Any] = set()
+"""Threads that have not ended; an interrupt leaves long ones behind."""
+
+
+def _wait_for(threads: Iterable[Any]) -> None:
+    for done in threads:
+        while done in _running:
+            done.acquire(timeout=HEARD)  # on some systems no signal ends a wait
 
 
 @atexit.register
 def _wait() -> None:
     """Let threads that were left behind end: Python ends no thread that is in C++."""
-    for done in tuple(_left):
-        done.acquire()
+    _wait_for(tuple(_running))
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_left.clear)
+    os.register_at_fork(after_in_child=_running.clear)
 
 
 def _along(
