@@ -30,13 +30,14 @@ import time
 
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 from _word cimport NAME, elem, real
 
 from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
 from fastconv._tiles cimport (
+    PATIENCE,
     Axis,
+    ended,
     fetch,
     fill_tables,
     gather_row,
@@ -77,7 +78,6 @@ cdef enum:
     TILE_BYTES = 1 << 17        # input under ROWS output rows of a tile: stays in the L2 cache
     IN_PLACE = 12               # vectors between its margins for which a row is not gathered
     THREAD_WORKLOAD = 1 << 20   # multiply-adds that are worth another thread: some 30 us
-    PATIENCE = 1 << 14          # taps of blocks until the next look for signals: some 100 us
     PIECE = 1 << 17             # taps of a block at a time: less than a ms
 
 cdef double MAX_BYTES = 1e15
@@ -343,11 +343,8 @@ cdef void region(
             # What the next ROWS rows will need for the first time.
             for r in range(y + nr, min(y + nr + ROWS, height)):
                 prefetch(passes[0].rows[r + passes[0].kh - 1] + x, nv)
-            worked += taps
-            if worked > PATIENCE:
-                worked = 0
-                if stopped(job.call):
-                    return
+            if ended(job.call, taps, &worked):
+                return
             if taps > PIECE:
                 in_pieces(job, passes, n_passes, y, x, dst, stride, nr, nv)
             else:
@@ -477,11 +474,8 @@ cdef void segment(
                         some, job.words, plane, job.fill[plane],
                     )
                     first += some
-                    worked += some
-                    if worked >= PATIENCE:
-                        worked = 0
-                        if stopped(job.call):
-                            return
+                    if ended(job.call, some, &worked):
+                        return
                 pointers[i] = gathered
                 # Read, if at all, into lanes that go nowhere; but denormals would be slow.
                 store(gathered + count * job.words, splat(0))
@@ -636,35 +630,25 @@ cdef void pack_taps(
         first = 0
         while first < taps.kw:
             end = min(first + PATIENCE, taps.kw)
-            worked += end - first
-            if worked > PATIENCE:
-                worked = 0
-                if stopped(call):
-                    return
+            if ended(call, end - first, &worked):
+                return
             for j in range(first, end):
                 w = fetch(taps.first + i * taps.row + j * taps.column + offset)
                 to[i * taps.kw + j] = -w if negative else w
             first = end
 
 
-cdef void clear(Call* call, real* to, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t i = 0, some
-    while i < count and not stopped(call):
-        some = min(PATIENCE, count - i)
-        memset(to + i, 0, some * sizeof(real))
-        i += some
-
-
-cdef void fill_rows(Job* job, const elem* fill) noexcept nogil:
-    cdef real re = <real>fill[0], im = <real>fill[1]
-    cdef Py_ssize_t i, first = 0, end
-    while first < job.span and not (first > 0 and stopped(job.call)):
-        end = min(first + PATIENCE, job.span)
+cdef void fill_words(
+    Call* call, real* to, Py_ssize_t count, int words, real re, real im,
+) noexcept nogil:
+    """The same pixel, of so many words, over and over."""
+    cdef Py_ssize_t i, first = 0, end, worked = 0
+    while first < count:
+        end = min(first + PATIENCE, count)
+        if ended(call, end - first, &worked):
+            return
         for i in range(first, end):
-            job.fill[0][i] = im if job.words == 2 and i & 1 else re
-        if job.most_planes == 2:
-            for i in range(first, end):
-                job.fill[1][i] = re if i & 1 else -im
+            to[i] = im if words == 2 and i & 1 else re
         first = end
 
 
@@ -783,10 +767,13 @@ def run(
         if job.separable:
             pack_taps(&call, job.factors[0], &v, 0, False)
             pack_taps(&call, job.factors[1], &u, 0, False)
-            clear(&call, job.taps[1], n_taps // sizeof(real) if job.most_planes == 2 else 0)
+            if job.most_planes == 2:
+                fill_words(&call, job.taps[1], job.y.k * job.x.k, 1, 0, 0)
         elif planes == 2:
             pack_taps(&call, job.taps[1], &taps, sizeof(elem), conjugate)
-        fill_rows(&job, outside)
+        fill_words(&call, job.fill[0], job.span, words, outside[0], outside[1])
+        if job.most_planes == 2:
+            fill_words(&call, job.fill[1], job.span, 2, -<real>outside[1], outside[0])
         if is_stopped(&call):
             pass
         elif n_threads == 1:

@@ -47,7 +47,9 @@ from fastconv._lines cimport (
     Line, final_pass, first_pass, forward, frequency, inverse, middle_pass, radices, root,
 )
 from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
-from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, share, source
+from fastconv._tiles cimport (
+    FILL, PATIENCE, Axis, fill_tables, n_after, n_before, share, source,
+)
 
 cdef extern from "_simd.h":
     const char* LEVEL
@@ -165,10 +167,6 @@ cdef int outer_radix(Py_ssize_t n, Py_ssize_t row_bytes) noexcept:
     return best
 
 
-cdef enum:
-    LOOK = 1 << 12              # roots, or taps, until the next look for signals
-
-
 cdef object line_tables(Line* line, Py_ssize_t n):
     """Factors and twiddles of a line; returns the owner of their memory."""
     cdef tuple factors = radices(n)
@@ -192,7 +190,7 @@ cdef object line_tables(Line* line, Py_ssize_t n):
         line.w[s] = w
         m //= r
         for j in range(m):
-            if j % LOOK == 0:
+            if j % PATIENCE == 0:
                 PyErr_CheckSignals()
             for q in range(1, r):
                 root(exact, j * q, m * r)
@@ -225,7 +223,7 @@ cdef Memory twist_table(const Grid* grid):
     cdef Memory owner = Memory(2.0 * (coarse + FINE) * sizeof(long double) / sizeof(real))
     cdef long double* roots = <long double*>owner.words
     for e in range(coarse):
-        if e % LOOK == 0:
+        if e % PATIENCE == 0:
             PyErr_CheckSignals()
         root(roots + 2 * e, FINE * e, circle)
     for e in range(FINE):
@@ -1035,7 +1033,7 @@ cdef class Spectrum:
         cdef double most = 0, square = 0, tap
         while i < n_taps:
             PyErr_CheckSignals()
-            n = min(LOOK, n_taps - i)
+            n = min(PATIENCE, n_taps - i)
             memcpy(w + i, taps + i, n * sizeof(double))
             square += sum_of_squares(w + i, n)
             i += n
@@ -1051,7 +1049,7 @@ cdef class Spectrum:
         job.kernel_exponent = -job.kernel_exponent
         square = 0
         for i in range(n_taps):
-            if i % LOOK == 0:
+            if i % PATIENCE == 0:
                 PyErr_CheckSignals()
             tap = scalbn(w[i], job.kernel_exponent)
             square += tap * tap

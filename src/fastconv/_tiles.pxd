@@ -19,7 +19,7 @@ cdef extern from "_simd.h":
     void put(char*, real) noexcept nogil
 
 cdef enum:
-    UNHEARD = 1 << 14           # entries of a table between looks for signals
+    PATIENCE = 1 << 14          # words, or taps of blocks, between looks for signals: some 100 us
 
 cdef enum Boundary:
     FILL, WRAP, SYMM
@@ -37,6 +37,15 @@ cdef struct Axis:
 cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t parts, Py_ssize_t i) noexcept nogil:
     """First of n things that part i has, if all parts have as many but for one."""
     return i * (n // parts) + min(i, n % parts)
+
+
+cdef inline bint ended(Call* call, Py_ssize_t work, Py_ssize_t* worked) noexcept nogil:
+    """Whether to leave a loop that does so much work next; signals are looked for in between."""
+    worked[0] += work
+    if worked[0] < PATIENCE:
+        return False
+    worked[0] = 0
+    return stopped(call)
 
 
 cdef inline Py_ssize_t n_before(const Axis* a) noexcept nogil:
@@ -65,9 +74,9 @@ cdef inline void fill_table(
     int boundary,
 ) noexcept nogil:
     """Sources of coordinates p, p + step, ..."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, worked = 0
     for i in range(count):
-        if i % UNHEARD == UNHEARD - 1 and stopped(call):
+        if ended(call, 1, &worked):
             return
         table[i] = extend(p + i * step, n, boundary)
 
