@@ -136,6 +136,26 @@ except KeyboardInterrupt as error:
     assert run(script) == "interrupted \n"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_transform_of_few_long_rows_hears_signals_all_the_time(workers):
+    # A tile is 4 to 16 rows, and each of its passes takes long.
+    script = f"""
+heard = 0
+
+def handler(number, frame):
+    global heard
+    heard += frame.f_code.co_name == "run"
+
+a, b = kernel(3, 10**6), kernel(3, 10**6)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+fastconv.convolve2d(a, b, method="fft", workers={workers})
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("heard" if heard > 10 else heard)
+"""
+    assert run(script) == "heard\n"
+
+
 def test_a_process_ends_well_while_a_thread_is_in_scipys_transform():
     script = """
 import scipy.fft

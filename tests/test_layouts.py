@@ -258,6 +258,13 @@ def test_parts_change_no_bit(monkeypatch):
             assert same_bits(result, right)
 
 
+def test_rows_that_lie_on_a_page_each_are_few_in_a_part():
+    rows = np.empty((100, 1 << 18))[:, :100]  # 2 MB from one to the next
+    seen = [part[0] for part in _parts.parts(rows)]
+    assert [row for part in seen for row in range(100)[part]] == list(range(100))
+    assert max(part.stop - part.start for part in seen) == 8
+
+
 def test_axes_are_merged_without_a_copy_where_numpy_can(monkeypatch):
     monkeypatch.setattr(_parts, "PART", 1)
     rng = np.random.default_rng(35)

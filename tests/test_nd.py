@@ -26,6 +26,7 @@ import fastconv
 from fastconv import (
     _fftn,
     _nd,
+    _parts,
     _slices,
     _solve,
     choose_conv_method,
@@ -525,6 +526,24 @@ def test_inputs_may_have_any_layout_and_stay_as_they_are(method):
 
 
 # --- parts and threads ---------------------------------------------------------------------------
+
+
+def test_a_product_is_shared_out_in_the_order_of_its_memory(monkeypatch):
+    monkeypatch.setattr(_parts, "PART", 1 << 12)
+    seen = []
+
+    def share(do, parts, workers):
+        for part in parts:
+            seen.append(part)
+            do(part)
+
+    monkeypatch.setattr(_fftn, "_share", share)
+    rng = np.random.default_rng(5)
+    a, b = (whole_numbers(rng, shape, "D", 9) for shape in ((3, 1, 2000), (1, 5, 2000)))
+    result = _fftn._product(a, b, 2)
+    np.testing.assert_array_equal(result, a * b)
+    places = np.arange(result.size).reshape(result.shape)
+    assert all(np.ptp(places[part]) < (1 << 12) // 16 for part in seen)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 40])

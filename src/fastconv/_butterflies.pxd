@@ -179,10 +179,10 @@ cdef inline void put_points(
 # (in time): the order that the one leaves is the one that the other wants.
 
 cdef inline void one_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, bint inverse,
-    Py_ssize_t radix,
+    real* x, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t count, Py_ssize_t blocks, const real* w,
+    bint inverse, Py_ssize_t radix,
 ) noexcept nogil:
-    """One pass over n points, in place; points m apart are one butterfly.
+    """One pass, in place: points m apart are one butterfly, of which a block has `count`.
 
     radix and inverse are constants once inlined.
     """
@@ -190,8 +190,8 @@ cdef inline void one_pass(
     cdef vec[MAX_RADIX] i
     cdef Py_ssize_t j, b
     cdef real* p
-    for j in range(m):
-        for b in range(n // (m * radix)):
+    for j in range(count):
+        for b in range(blocks):
             p = x + (b * m * radix + j) * stride
             fetch_points(r, i, p, m * stride, inverse, radix)
             if inverse:
@@ -204,14 +204,14 @@ cdef inline void one_pass(
 
 
 cdef inline void plain_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, bint inverse, Py_ssize_t radix,
+    real* x, Py_ssize_t stride, Py_ssize_t blocks, bint inverse, Py_ssize_t radix,
 ) noexcept nogil:
     """The pass whose twiddles are all 1: the last of a forward, the first of an inverse one."""
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
     cdef Py_ssize_t _
     cdef real* p = x
-    for _ in range(n // radix):
+    for _ in range(blocks):
         fetch_points(r, i, p, stride, inverse, radix)
         dft(r, i, radix)
         put_points(r, i, p, stride, inverse, radix)
@@ -219,14 +219,14 @@ cdef inline void plain_pass(
 
 
 cdef inline void product_pass(
-    real* x, Py_ssize_t n, const real* h, Py_ssize_t radix,
+    real* x, const real* h, Py_ssize_t blocks, Py_ssize_t radix,
 ) noexcept nogil:
     """Last pass forward, times the spectrum h, first pass of the inverse: all in registers."""
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
     cdef vec t, hr, hi
     cdef Py_ssize_t _, q
-    for _ in range(n // radix):
+    for _ in range(blocks):
         fetch_points(r, i, x, PAIR, False, radix)
         dft(r, i, radix)
         for q in range(radix):
@@ -242,19 +242,19 @@ cdef inline void product_pass(
 
 
 cdef inline vec rows_in(
-    const real** src, real* x, Py_ssize_t stride, Py_ssize_t groups, const real* turn,
-    const real* w, Py_ssize_t radix,
+    const real** src, real* x, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end,
+    const real* turn, const real* w, Py_ssize_t radix,
 ) noexcept nogil:
     """First pass of columns, along rows: of points whose parts lie in rows src[q], src[radix + q].
 
-    Points are multiplied by `turn`, pairs of a real and an imaginary part, before the butterfly.
-    Returns the sums of the squares of the rows.
+    For the groups begin ... end - 1. Points are multiplied by `turn`, pairs of a real and
+    an imaginary part, before the butterfly. Returns the sums of the squares.
     """
     cdef vec[MAX_RADIX] r
     cdef vec[MAX_RADIX] i
     cdef vec a, b, squares = splat(0)
     cdef Py_ssize_t g, q
-    for g in range(groups):
+    for g in range(begin, end):
         for q in range(radix):
             a = load(src[q] + g * LANES)
             b = load(src[radix + q] + g * LANES)

@@ -15,9 +15,16 @@ static inline int is_stopped(const Call *call) {
     return __atomic_load_n(&call->stop, __ATOMIC_RELAXED);
 }
 static inline void stop(Call *call) { __atomic_store_n(&call->stop, 1, __ATOMIC_RELAXED); }
+
+/* Counted by all threads. */
+static inline long long count(long long *n) { return __atomic_fetch_add(n, 1, __ATOMIC_ACQ_REL); }
+static inline long long counted(const long long *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
 #else
+#include <intrin.h>
 static inline int is_stopped(const Call *call) { return *(volatile const int *)&call->stop; }
 static inline void stop(Call *call) { *(volatile int *)&call->stop = 1; }
+static inline long long count(long long *n) { return _InterlockedIncrement64(n) - 1; }
+static inline long long counted(const long long *n) { return *(const volatile long long *)n; }
 #endif
 
 #endif

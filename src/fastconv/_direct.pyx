@@ -33,11 +33,9 @@ from libc.stdlib cimport free, malloc
 
 from _word cimport NAME, elem, real
 
-from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
+from fastconv._runtime cimport PATIENCE, Call, begin, ended, finish, is_stopped, stopped
 from fastconv._tiles cimport (
-    PATIENCE,
     Axis,
-    ended,
     fetch,
     fill_tables,
     gather_row,

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastconv import _error, _fftn, _images, _nd, _plan, _slices, _solve
 from fastconv._explain import check_arguments
+from fastconv._parts import places
 from fastconv._problem import FILL, SYMM, WRAP, all_finite
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _of_images(
     outs = np.moveaxis(bound, pair, (-2, -1))
     images = np.broadcast_to(images, stack + images.shape[-2:])
     kernels = np.broadcast_to(kernels, stack + kernels.shape[-2:])
-    for place in np.ndindex(stack):
+    for place in places(stack):
         one = first._replace(image=images[place], kernel=kernels[place])
         outs[place] = _of_problem(one, method, count)
     return bound

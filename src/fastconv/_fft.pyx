@@ -44,12 +44,12 @@ from _word cimport NAME, elem, real
 
 from fastconv._butterflies cimport LANES, MAX_RADIX, PAIR, load, splat, store, vec
 from fastconv._lines cimport (
-    Line, final_pass, first_pass, forward, frequency, inverse, middle_pass, radices, root,
+    AT_ONCE, Line, final_pass, first_pass, forward, frequency, inverse, middle, radices, root,
 )
-from fastconv._runtime cimport Call, begin, finish, is_stopped, stopped
-from fastconv._tiles cimport (
-    FILL, PATIENCE, Axis, fill_tables, n_after, n_before, share, source,
+from fastconv._runtime cimport (
+    PATIENCE, Call, begin, count, ended, finish, hear_until, is_stopped, stopped,
 )
+from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, share, source
 
 cdef extern from "_simd.h":
     const char* LEVEL
@@ -92,7 +92,7 @@ ctypedef real* target_row
 
 cdef enum:
     PARTS = 2                   # real and imaginary
-    ROWS_UNHEARD = 16           # between looks for signals
+    GROUPS_AT_ONCE = PATIENCE // (PARTS * LANES)    # of LANES columns, between looks for signals
     CACHE_BYTES = 1 << 18       # of a block, which shares the L2 cache with its spectrum
 
 # What became of a tile.
@@ -446,9 +446,9 @@ cdef double sum_of_lanes(vec v) noexcept nogil:
     return total
 
 
-cdef inline bint is_left(const Job* job, Py_ssize_t row) noexcept nogil:
-    """Whether to leave a loop over rows. The clock is not read for every one."""
-    return stopped(job.call) if row % ROWS_UNHEARD == 0 else is_stopped(job.call)
+cdef inline Py_ssize_t all_groups(const Job* job) noexcept nogil:
+    """Of LANES columns."""
+    return job.grid.row.n // LANES
 
 
 # Steps of a tile's transform: loops, from `start` to before `end`, over what may be done in any
@@ -458,40 +458,60 @@ ctypedef void (*step)(
 ) noexcept nogil
 
 
+cdef inline double spread_rows(
+    const Job* job, const Work* work, Py_ssize_t y, const real** src, Py_ssize_t* worked,
+) noexcept nogil:
+    """First pass along y of the rows y, y + m, y + 2 m, ...; the sum of their squares."""
+    cdef const Grid* grid = &job.grid
+    cdef int r = grid.radix
+    cdef double squares = 0
+    cdef Py_ssize_t g, end = 0
+    while end < all_groups(job):
+        g, end = end, min(end + GROUPS_AT_ONCE, all_groups(job))
+        if ended(job.call, (end - g) * PARTS * r, worked):
+            break
+        squares += sum_of_lanes(
+            first_pass(
+                src, work.tile + y * job.pitch, grid.m * job.pitch, g, end,
+                grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
+            ),
+        )
+    return squares
+
+
 cdef void spread(
     const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, real* buffer,
 ) noexcept nogil:
-    """First pass along y: for each y < m the rows y, y + m, y + 2 m, ... of the input."""
+    """First pass along y, of the input: for each y < m."""
     cdef const Grid* grid = &job.grid
     cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
-    cdef Py_ssize_t y
+    cdef Py_ssize_t y, worked = 0
     cdef int p, q, r = grid.radix
     for y in range(start, end):
-        if is_left(job, y - start):
-            break
         for p in range(PARTS):
+            if ended(job.call, r * all_groups(job), &worked):
+                break
             for q in range(r):
                 src[p * r + q] = input_row(
                     job, work, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n,
                 )
-        work.squares[y] = sum_of_lanes(
-            first_pass(
-                src, work.tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
-                grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-            ),
-        )
+        if is_stopped(job.call):
+            break
+        work.squares[y] = spread_rows(job, work, y, src, &worked)
     restore_environment(before)
 
 
 cdef double largest_input(const Job* job, const Work* work, real* buffer) noexcept nogil:
     """Largest size of an input; NaN or Inf if there is one."""
-    cdef Py_ssize_t y, x
+    cdef Py_ssize_t y, x, worked = 0
     cdef int p
     cdef double value, most = 0
     cdef const real* src
     for y in range(job.grid.n):
         for p in range(PARTS):
+            if ended(job.call, job.grid.row.n, &worked):
+                return most
             src = input_row(job, work, y, p, buffer)
             for x in range(job.grid.row.n):
                 value = fabs(src[x])
@@ -557,15 +577,26 @@ cdef void twist_rows(const Job* job, real* x, const real* w, bint back) noexcept
 
 
 cdef void transpose_rows(
-    const Job* job, real* x, real* lines, Py_ssize_t groups, bint back,
+    const Job* job, real* x, real* lines, Py_ssize_t groups, bint back, Py_ssize_t* worked,
 ) noexcept nogil:
     """LANES rows of a tile <-> as many lines side by side."""
+    cdef Py_ssize_t g, end = 0
+    while end < groups:
+        g, end = end, min(end + GROUPS_AT_ONCE, groups)
+        if ended(job.call, (end - g) * PARTS * LANES, worked):
+            return
+        transpose_some(job, x, lines, g, end, back)
+
+
+cdef inline void transpose_some(
+    const Job* job, real* x, real* lines, Py_ssize_t begin, Py_ssize_t end, bint back,
+) noexcept nogil:
     cdef vec[LANES] v
     cdef Py_ssize_t g, r
     cdef int p
     cdef real* a
     cdef real* b
-    for g in range(groups):
+    for g in range(begin, end):
         for p in range(PARTS):
             a = x + g * PAIR + p * LANES
             b = lines + g * LANES * PAIR + p * LANES
@@ -586,20 +617,25 @@ cdef void transpose_rows(
 # Once, not inlined wherever they are called.
 
 cdef void transform(
-    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
 ) noexcept nogil:
-    forward(line, x, stride, all_passes)
+    if ended(call, PARTS * line.n, worked):
+        return
+    if line.n <= AT_ONCE:
+        forward(call, worked, line, x, stride, all_passes, True)
+    else:
+        forward(call, worked, line, x, stride, all_passes, False)
 
 
 cdef void transform_back(
-    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
 ) noexcept nogil:
-    inverse(line, x, stride, all_passes)
-
-
-cdef inline Py_ssize_t all_groups(const Job* job) noexcept nogil:
-    """Of LANES columns."""
-    return job.grid.row.n // LANES
+    if ended(call, PARTS * line.n, worked):
+        return
+    if line.n <= AT_ONCE:
+        inverse(call, worked, line, x, stride, all_passes, True)
+    else:
+        inverse(call, worked, line, x, stride, all_passes, False)
 
 
 cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept nogil:
@@ -609,17 +645,17 @@ cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept 
 
 cdef void each_group(
     const Job* job, Work* work, Py_ssize_t start, Py_ssize_t end, Py_ssize_t groups,
-    void (*transform_of)(const Line*, real*, Py_ssize_t, bint) noexcept nogil,
+    void (*transform_of)(Call*, Py_ssize_t*, const Line*, real*, Py_ssize_t, bint) noexcept nogil,
 ) noexcept nogil:
     """Transforms of m points along y: `groups` times LANES columns of one block after the other."""
     cdef environment before = usual_environment()
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, worked = 0
     cdef real* x
     for i in range(start, end):
-        if is_left(job, i - start):
+        if is_stopped(job.call):
             break
         x = work.tile + i // groups * job.grid.m * job.pitch + i % groups * PAIR
-        transform_of(&job.grid.column, x, job.pitch, True)
+        transform_of(job.call, &worked, &job.grid.column, x, job.pitch, True)
     restore_environment(before)
 
 
@@ -641,20 +677,23 @@ cdef void rows(
     """LANES rows to the end of their transform, times the spectrum, and back."""
     cdef environment before = usual_environment()
     cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t i, after, groups = output_groups(job, work), width = grid.row.n
+    cdef Py_ssize_t i, after, groups = output_groups(job, work), worked = 0
     cdef real* x
     for i in range(start, end):
-        if is_left(job, i - start):
+        if is_stopped(job.call):
             break
         x = work.tile + i * LANES * job.pitch
-        after = i * LANES * 2 * width
+        after = i * LANES * 2 * grid.row.n
         if grid.line:
             twist_rows(job, x, grid.twist + after, False)
-        transpose_rows(job, x, buffer, width // LANES, False)
-        transform(&grid.row, buffer, PAIR, False)
-        middle_pass(buffer, width, job.spectrum + after, grid.row.radix[grid.row.passes - 1])
-        transform_back(&grid.row, buffer, PAIR, False)
-        transpose_rows(job, x, buffer, groups, True)
+        transpose_rows(job, x, buffer, all_groups(job), False, &worked)
+        transform(job.call, &worked, &grid.row, buffer, PAIR, False)
+        if grid.row.n <= AT_ONCE:
+            middle(job.call, &worked, &grid.row, buffer, job.spectrum + after, True)
+        else:
+            middle(job.call, &worked, &grid.row, buffer, job.spectrum + after, False)
+        transform_back(job.call, &worked, &grid.row, buffer, PAIR, False)
+        transpose_rows(job, x, buffer, groups, True, &worked)
         if grid.line:
             twist_rows(job, x, grid.twist + after, True)
     restore_environment(before)
@@ -701,15 +740,35 @@ cdef void collect(
 ) noexcept nogil:
     """Last pass along y, and what it takes to make outputs of it."""
     cdef environment before = usual_environment()
-    cdef Py_ssize_t y
+    cdef Py_ssize_t y, worked = 0
     for y in range(start, end):
-        if is_left(job, y - start):
+        if is_stopped(job.call):
             break
-        collect_rows(job, work, y, buffer)
+        collect_rows(job, work, y, buffer, &worked)
     restore_environment(before)
 
 
-cdef void collect_rows(const Job* job, Work* work, Py_ssize_t y, real* buffer) noexcept nogil:
+cdef void last_pass(
+    const Job* job, real** dst, const Work* work, Py_ssize_t y, Py_ssize_t begin, Py_ssize_t end,
+    Py_ssize_t* worked,
+) noexcept nogil:
+    """Of the rows y, y + m, ..., the groups begin ... end - 1."""
+    cdef const Grid* grid = &job.grid
+    cdef int r = grid.radix
+    cdef Py_ssize_t g
+    while begin < end:
+        g, begin = begin, min(begin + GROUPS_AT_ONCE, end)
+        if ended(job.call, (begin - g) * PARTS * r, worked):
+            return
+        final_pass(
+            dst, work.tile + y * job.pitch, grid.m * job.pitch, g, begin,
+            grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
+        )
+
+
+cdef void collect_rows(
+    const Job* job, Work* work, Py_ssize_t y, real* buffer, Py_ssize_t* worked,
+) noexcept nogil:
     """The rows y, y + m, y + 2 m, ... of the output."""
     cdef const Grid* grid = &job.grid
     cdef target_row[PARTS * MAX_RADIX] dst
@@ -719,7 +778,6 @@ cdef void collect_rows(const Job* job, Work* work, Py_ssize_t y, real* buffer) n
     cdef bint straight = job.out_in_place and job.least == 0
     cdef int p, q, k, r = grid.radix
     cdef char* out
-    cdef real* x = work.tile + y * job.pitch
     straight = straight and work.exponent + job.kernel_exponent == 0
     if not grid.line:
         whole = work.columns // LANES
@@ -733,22 +791,17 @@ cdef void collect_rows(const Job* job, Work* work, Py_ssize_t y, real* buffer) n
                 dst[k] = <real*>output_row(job, work, y + q * grid.m, p)
     if any_outputs == 0:
         return
-    final_pass(
-        dst, x, grid.m * job.pitch, 0, whole,
-        grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-    )
-    if whole < groups:
-        # The last vector of a row is not all the row's.
-        final_pass(
-            buffers, x, grid.m * job.pitch, whole, groups,
-            grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-        )
+    last_pass(job, dst, work, y, 0, whole, worked)
+    # The last vector of a row is not all the row's.
+    last_pass(job, buffers, work, y, whole, groups, worked)
     work.squares[y] = 0
     for p in range(PARTS):
         for q in range(r):
             k = p * r + q
             if counts[k] == 0:
                 continue
+            if ended(job.call, counts[k], worked):
+                return
             out = output_row(job, work, y + q * grid.m, p)
             if dst[k] == <real*>out:
                 memcpy(
@@ -832,11 +885,13 @@ cdef double defining_sum(
 
 
 cdef void write_zeros(const Job* job, const Work* work) noexcept nogil:
-    cdef Py_ssize_t y, count
+    cdef Py_ssize_t y, count, worked = 0
     cdef int p
     for y in range(job.grid.n):
         for p in range(PARTS):
             count = outputs_of_row(job, work, y, p)
+            if ended(job.call, count, &worked):
+                return
             if count:
                 job.type.write(output_row(job, work, y, p), job.zeros, count, job.out_pixel)
 
@@ -861,6 +916,7 @@ cdef enum:
     PAGE = 1 << 12
     LARGE_TILE = 1 << 25        # points: a step takes tenths of a second
     PART = 1 << 18              # points of such a tile: milliseconds
+    LONG_PART = 1 << 20         # that threads are not waited for in a barrier
 
 
 cdef inline Py_ssize_t buffer_words(const Grid* grid) noexcept nogil:
@@ -877,16 +933,40 @@ cdef inline bint is_large(Py_ssize_t points) noexcept nogil:
     return points > LARGE_TILE
 
 
+cdef void take_turns(
+    step what, const Job* job, Work* work, Py_ssize_t n, Py_ssize_t parts, real* buffer,
+    long long* taken, long long* done,
+) noexcept nogil:
+    """What a thread does of a step in parts; the one that looks for signals stays to the end."""
+    cdef Py_ssize_t i = count(taken)
+    while i < parts:
+        what(job, work, share(n, parts, i), share(n, parts, i + 1), buffer)
+        count(done)
+        i = count(taken)
+    hear_until(job.call, done, parts)
+
+
 cdef void take(
     step what, const Job* job, Work* work, Py_ssize_t n, const Team* team,
 ) noexcept nogil:
     """A step, from 0 to before n, by one thread or shared out."""
     cdef Py_ssize_t i, parts, points = job.grid.n * job.grid.row.n
+    cdef long long taken = 0, done = 0
+    if is_stopped(job.call):
+        return
     if team.n_threads == 1:
         what(job, work, 0, n, team.buffers)
+        return
+    parts = min(n, max(MAX_RADIX, points // PART))
+    if points > LONG_PART * parts:
+        for i in prange(
+            team.n_threads, num_threads=team.n_threads, schedule="static", chunksize=1,
+        ):
+            take_turns(
+                what, job, work, n, parts, team.buffers + threadid() * team.pitch, &taken, &done,
+            )
     elif n <= MAX_RADIX or is_large(points):
         # Nobody waits long for one that is late.
-        parts = min(n, max(MAX_RADIX, points // PART))
         for i in prange(parts, num_threads=team.n_threads, schedule="dynamic", chunksize=1):
             what(
                 job, work, share(n, parts, i), share(n, parts, i + 1),
@@ -911,6 +991,8 @@ cdef inline bint by_blocks(const Job* job, const Team* team) noexcept nogil:
 
 cdef void solve_tile(const Job* job, Work* work, Py_ssize_t t, const Team* team) noexcept nogil:
     cdef const Grid* grid = &job.grid
+    if stopped(job.call):
+        return
     place(job, work, t)
     take(spread, job, work, grid.m, team)
     if settle(job, work, team.buffers):
@@ -1164,19 +1246,18 @@ cdef void spread_kernel(
     cdef const Grid* grid = &job.grid
     cdef environment before = usual_environment()
     cdef source_row[PARTS * MAX_RADIX] src
-    cdef Py_ssize_t y
+    cdef Py_ssize_t y, worked = 0
     cdef int p, q, r = grid.radix
     for y in range(start, end):
-        if is_left(job, y - start):
-            break
         for p in range(PARTS):
+            if ended(job.call, r * all_groups(job), &worked):
+                break
             for q in range(r):
                 kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
                 src[p * r + q] = buffer + (p * r + q) * grid.row.n
-        first_pass(
-            src, work.tile + y * job.pitch, grid.m * job.pitch, grid.row.n // LANES,
-            grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
-        )
+        if is_stopped(job.call):
+            break
+        spread_rows(job, work, y, src, &worked)
     restore_environment(before)
 
 
@@ -1186,21 +1267,23 @@ cdef void rows_of_spectrum(
     """LANES rows to the end of their transform, conjugated, over the number of points."""
     cdef environment before = usual_environment()
     cdef const Grid* grid = &job.grid
-    cdef Py_ssize_t i, x, after, width = grid.row.n
+    cdef Py_ssize_t i, x, after, width = grid.row.n, worked = 0
     cdef vec factor = splat(<real>(1.0 / (<double>grid.n * width)))
     cdef real* row
     cdef real* to
     for i in range(start, end):
-        if is_left(job, i - start):
+        if is_stopped(job.call):
             break
         row = work.tile + i * LANES * job.pitch
         after = i * LANES * 2 * width
         to = <real*>job.spectrum + after
         if grid.line:
             twist_rows(job, row, grid.twist + after, False)
-        transpose_rows(job, row, to, width // LANES, False)
-        transform(&grid.row, to, PAIR, True)
+        transpose_rows(job, row, to, all_groups(job), False, &worked)
+        transform(job.call, &worked, &grid.row, to, PAIR, True)
         for x in range(width):
+            if ended(job.call, PARTS, &worked):
+                break
             store(to + x * PAIR, factor * load(to + x * PAIR))
             store(to + x * PAIR + LANES, -factor * load(to + x * PAIR + LANES))
     restore_environment(before)

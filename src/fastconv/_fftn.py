@@ -256,7 +256,7 @@ def _product(a: Array, b: Array, workers: int) -> Array:
     """Multiply arrays of one dtype, of which one may be broadcast."""
     a, b = np.broadcast_arrays(a, b)
     result = np.empty_like(a, order="C")
-    shares = _shares(a.shape, int(np.argmax(a.shape)))
+    shares = deque(parts(result))  # across an axis, the first would be the first on every page
     _share(lambda part: np.multiply(a[part], b[part], out=result[part]), shares, workers)
     return result
 

@@ -2,7 +2,10 @@
 
 from _word cimport real
 
-from fastconv._butterflies cimport one_pass, plain_pass, product_pass, rows_in, rows_out, vec
+from fastconv._butterflies cimport (
+    PAIR, one_pass, plain_pass, product_pass, rows_in, rows_out, vec,
+)
+from fastconv._runtime cimport PATIENCE, Call, ended
 
 cdef extern from *:
     """
@@ -24,65 +27,68 @@ cdef struct Line:
     const real* w[MAX_PASSES]   # twiddles of each pass
 
 
-# Each makes the radix a constant.
+# Each makes the radix a constant; `inverse` is one already.
 
 cdef inline void twiddled_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, Py_ssize_t m, const real* w, bint inverse, int radix,
+    real* x, Py_ssize_t stride, Py_ssize_t m, Py_ssize_t count, Py_ssize_t blocks, const real* w,
+    bint inverse, int radix,
 ) noexcept nogil:
-    """inverse is a constant already. A factor 2 is the last, which has no twiddles."""
+    """A factor 2 is the last, which has no twiddles."""
     if radix == 8:
-        one_pass(x, stride, n, m, w, inverse, 8)
+        one_pass(x, stride, m, count, blocks, w, inverse, 8)
     elif radix == 4:
-        one_pass(x, stride, n, m, w, inverse, 4)
+        one_pass(x, stride, m, count, blocks, w, inverse, 4)
     elif radix == 3:
-        one_pass(x, stride, n, m, w, inverse, 3)
+        one_pass(x, stride, m, count, blocks, w, inverse, 3)
     else:
-        one_pass(x, stride, n, m, w, inverse, 5)
+        one_pass(x, stride, m, count, blocks, w, inverse, 5)
 
 
 cdef inline void untwiddled_pass(
-    real* x, Py_ssize_t stride, Py_ssize_t n, bint inverse, int radix,
+    real* x, Py_ssize_t stride, Py_ssize_t blocks, bint inverse, int radix,
 ) noexcept nogil:
     if radix == 8:
-        plain_pass(x, stride, n, inverse, 8)
+        plain_pass(x, stride, blocks, inverse, 8)
     elif radix == 4:
-        plain_pass(x, stride, n, inverse, 4)
+        plain_pass(x, stride, blocks, inverse, 4)
     elif radix == 2:
-        plain_pass(x, stride, n, inverse, 2)
+        plain_pass(x, stride, blocks, inverse, 2)
     elif radix == 3:
-        plain_pass(x, stride, n, inverse, 3)
+        plain_pass(x, stride, blocks, inverse, 3)
     else:
-        plain_pass(x, stride, n, inverse, 5)
+        plain_pass(x, stride, blocks, inverse, 5)
 
 
-cdef inline void middle_pass(real* x, Py_ssize_t n, const real* h, int radix) noexcept nogil:
+cdef inline void middle_pass(
+    real* x, const real* h, Py_ssize_t blocks, int radix,
+) noexcept nogil:
     if radix == 8:
-        product_pass(x, n, h, 8)
+        product_pass(x, h, blocks, 8)
     elif radix == 4:
-        product_pass(x, n, h, 4)
+        product_pass(x, h, blocks, 4)
     elif radix == 2:
-        product_pass(x, n, h, 2)
+        product_pass(x, h, blocks, 2)
     elif radix == 3:
-        product_pass(x, n, h, 3)
+        product_pass(x, h, blocks, 3)
     else:
-        product_pass(x, n, h, 5)
+        product_pass(x, h, blocks, 5)
 
 
 cdef inline vec first_pass(
-    const real** src, real* x, Py_ssize_t stride, Py_ssize_t groups, const real* turn,
-    const real* w, int radix,
+    const real** src, real* x, Py_ssize_t stride, Py_ssize_t begin, Py_ssize_t end,
+    const real* turn, const real* w, int radix,
 ) noexcept nogil:
     if radix == 8:
-        return rows_in(src, x, stride, groups, turn, w, 8)
+        return rows_in(src, x, stride, begin, end, turn, w, 8)
     elif radix == 4:
-        return rows_in(src, x, stride, groups, turn, w, 4)
+        return rows_in(src, x, stride, begin, end, turn, w, 4)
     elif radix == 2:
-        return rows_in(src, x, stride, groups, turn, w, 2)
+        return rows_in(src, x, stride, begin, end, turn, w, 2)
     elif radix == 3:
-        return rows_in(src, x, stride, groups, turn, w, 3)
+        return rows_in(src, x, stride, begin, end, turn, w, 3)
     elif radix == 5:
-        return rows_in(src, x, stride, groups, turn, w, 5)
-    return rows_in(src, x, stride, groups, turn, w, 1)
+        return rows_in(src, x, stride, begin, end, turn, w, 5)
+    return rows_in(src, x, stride, begin, end, turn, w, 1)
 
 
 cdef inline void final_pass(
@@ -103,29 +109,96 @@ cdef inline void final_pass(
         rows_out(dst, x, stride, begin, end, turn, w, 1)
 
 
+# A long line is transformed in parts, lest signals wait: of a pass, some butterflies of some blocks.
+# `whole` is a constant once inlined: a short line knows nothing of this.
+
+cdef enum:
+    AT_ONCE = PATIENCE // 2     # points: two vectors each
+
+
+cdef inline void some_pass(
+    Call* call, Py_ssize_t* worked, const Line* line, int s, real* x, Py_ssize_t stride,
+    Py_ssize_t m, Py_ssize_t n, bint inverse, bint whole,
+) noexcept nogil:
+    """Pass s: points m apart are one butterfly, in n blocks."""
+    cdef int radix = line.radix[s]
+    cdef Py_ssize_t count = min(m, AT_ONCE // radix), blocks = AT_ONCE // (radix * count)
+    cdef Py_ssize_t b, b_end = 0, j, j_end
+    if whole:
+        twiddled_pass(x, stride, m, m, n, line.w[s], inverse, radix)
+        return
+    while b_end < n:
+        b, b_end = b_end, min(b_end + blocks, n)
+        j_end = 0
+        while j_end < m:
+            j, j_end = j_end, min(j_end + count, m)
+            if ended(call, 2 * radix * (b_end - b) * (j_end - j), worked):
+                return
+            twiddled_pass(
+                x + (b * m * radix + j) * stride, stride, m, j_end - j, b_end - b,
+                line.w[s] + j * (2 * radix - 2), inverse, radix,
+            )
+
+
+cdef inline void plain_passes(
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint inverse,
+    bint whole,
+) noexcept nogil:
+    cdef int radix = line.radix[line.passes - 1]
+    cdef Py_ssize_t n = line.n // radix, b, end = 0
+    if whole:
+        untwiddled_pass(x, stride, n, inverse, radix)
+        return
+    while end < n:
+        b, end = end, min(end + AT_ONCE // radix, n)
+        if ended(call, 2 * radix * (end - b), worked):
+            return
+        untwiddled_pass(x + b * radix * stride, stride, end - b, inverse, radix)
+
+
+cdef inline void middle(
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, const real* h, bint whole,
+) noexcept nogil:
+    """Last pass of a forward transform, the product with a spectrum, first pass of the inverse."""
+    cdef int radix = line.radix[line.passes - 1]
+    cdef Py_ssize_t n = line.n // radix, b, end = 0
+    if whole:
+        middle_pass(x, h, n, radix)
+        return
+    while end < n:
+        b, end = end, min(end + AT_ONCE // radix, n)
+        if ended(call, 2 * radix * (end - b), worked):
+            return
+        middle_pass(x + b * radix * PAIR, h + b * radix * PAIR, end - b, radix)
+
+
 cdef inline void forward(
-    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    bint whole,
 ) noexcept nogil:
     """A forward transform, or all of it but its last pass."""
-    cdef Py_ssize_t m = line.n
+    cdef Py_ssize_t m = line.n, n = 1
     cdef int s
     for s in range(line.passes - 1):
         m //= line.radix[s]
-        twiddled_pass(x, stride, line.n, m, line.w[s], False, line.radix[s])
+        some_pass(call, worked, line, s, x, stride, m, n, False, whole)
+        n *= line.radix[s]
     if all_passes:
-        untwiddled_pass(x, stride, line.n, False, line.radix[line.passes - 1])
+        plain_passes(call, worked, line, x, stride, False, whole)
 
 
 cdef inline void inverse(
-    const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
+    bint whole,
 ) noexcept nogil:
     """An inverse transform, times n; or all of it but its first pass."""
-    cdef Py_ssize_t m = line.radix[line.passes - 1]
+    cdef Py_ssize_t m = line.radix[line.passes - 1], n = line.n // m
     cdef int s
     if all_passes:
-        untwiddled_pass(x, stride, line.n, True, line.radix[line.passes - 1])
+        plain_passes(call, worked, line, x, stride, True, whole)
     for s in range(line.passes - 2, -1, -1):
-        twiddled_pass(x, stride, line.n, m, line.w[s], True, line.radix[s])
+        n //= line.radix[s]
+        some_pass(call, worked, line, s, x, stride, m, n, True, whole)
         m *= line.radix[s]
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     Array = np.ndarray[Any, Any]
 
 PART = 1 << 24
 """Bytes that NumPy is given at a time: some ms."""
+PAGE = 1 << 21
+"""Bytes that a system may clear when one of them is written to for the first time."""
 
 
 def is_large(a: Array, itemsize: int = 0) -> bool:
@@ -24,19 +26,32 @@ def is_large(a: Array, itemsize: int = 0) -> bool:
 
 def parts(a: Array, itemsize: int = 0) -> Iterator[tuple[slice, ...]]:
     """Where the parts of a large array are, each of few pages of its memory."""
-    if not is_large(a, itemsize):
+    n_bytes = max(a.itemsize, itemsize)
+    if a.size * n_bytes <= PART >> 8:
         yield ()
         return
-    n_bytes = a.size * max(a.itemsize, itemsize)
     steps = list(a.shape)
-    for axis in sorted(range(a.ndim), key=lambda axis: -abs(a.strides[axis])):
-        n_bytes //= a.shape[axis]  # of what has one element along the axes so far
-        steps[axis] = max(1, PART // max(n_bytes, 1))
-        if n_bytes <= PART:
-            break
+    axes = sorted(range(a.ndim), key=lambda axis: abs(a.strides[axis]))
+    inner = []
+    for axis in axes:
+        inner.append(max(n_bytes, min(abs(a.strides[axis]), PAGE)))
+        n_bytes = inner[-1] * a.shape[axis]
+    while axes and n_bytes > PART:
+        n_bytes = inner.pop()
+        steps[axes.pop()] = max(1, PART // n_bytes)
     starts = [range(0, n, step) for n, step in zip(a.shape, steps, strict=True)]
     for place in itertools.product(*starts):
         yield tuple(slice(first, first + step) for first, step in zip(place, steps, strict=True))
+
+
+def places(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the indices of an array. What itertools and NumPy make for it is as long as an axis."""
+    if not shape:
+        yield ()
+        return
+    for i in range(shape[0]):
+        for others in places(shape[1:]):
+            yield (i, *others)
 
 
 def distinct(a: Array) -> Array:
@@ -70,7 +85,7 @@ def add(to: Array, source: Array) -> None:
 
 def _pairs(to: Array, source: Array) -> list[tuple[Array, Array]]:
     """Return views of parts, all made before one is written to: then no memory is lacking."""
-    places: list[Any] = [(*part, ...) for part in parts(to, source.itemsize)]
+    places: list[Any] = [(*part, ...) for part in parts(to, _weight(to.dtype, source.dtype))]
     return [(to[place], source[place]) for place in places]
 
 
@@ -79,9 +94,14 @@ def pieces(a: Array) -> Iterator[Array]:
     return iter([a[part] for part in parts(a)])
 
 
+def _weight(*dtypes: np.dtype[Any]) -> int:
+    """Bytes of an element. NumPy converts float16 slowly, the slower if it overflows."""
+    return max(32 if dtype.char == "e" else dtype.itemsize for dtype in dtypes)
+
+
 def copied(a: Array, dtype: np.dtype[Any]) -> Array:
     """Return a C-contiguous copy of another dtype."""
-    if not is_large(a, dtype.itemsize):
+    if not is_large(a, _weight(a.dtype, dtype)):
         return a.astype(dtype, order="C")
     result = np.empty(a.shape, dtype)
     assign(result, a)

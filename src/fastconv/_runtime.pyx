@@ -13,6 +13,7 @@ cdef extern from "_threads.h":
     int openmp_threads()
     double seconds() nogil
     int allowed_processors() nogil
+    void nap() nogil
     int enter() nogil
     void leave() nogil
     int with_team(int) nogil
@@ -106,9 +107,13 @@ cdef int look() noexcept with gil:
     return PyErr_CheckSignals()
 
 
+cdef inline bint listens(const Call* call) noexcept nogil:
+    return call.listener != 0 and call.listener == PyThread_get_thread_ident()
+
+
 cdef bint stopped(Call* call) noexcept nogil:
     cdef double now
-    if call.listener and call.listener == PyThread_get_thread_ident() and not is_stopped(call):
+    if listens(call) and not is_stopped(call):
         now = seconds()
         if call.due == 0:
             call.due = now + INTERVAL
@@ -117,6 +122,12 @@ cdef bint stopped(Call* call) noexcept nogil:
                 stop(call)
             call.due = seconds() + INTERVAL
     return is_stopped(call)
+
+
+cdef void hear_until(Call* call, const long long* done, long long n) noexcept nogil:
+    while listens(call) and counted(done) < n:
+        nap()
+        stopped(call)
 
 
 cdef int finish(Call* call) except -1:

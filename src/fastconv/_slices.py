@@ -10,14 +10,13 @@ keep the bound of the direct sum: n products, added in whatever order.
 
 from __future__ import annotations
 
-from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastconv import _costs, _plan, _solve
-from fastconv._parts import add, assign, pieces, reshaped
+from fastconv._parts import add, assign, pieces, places, reshaped
 from fastconv._problem import all_finite, convolution
 
 if TYPE_CHECKING:
@@ -187,7 +186,7 @@ def stacked(slices: Slices) -> Problem:
 def problems(slices: Slices) -> Iterator[Problem]:
     """Yield the problems of all kernels."""
     one, b = stacked(slices), slices.kernels
-    for place in np.ndindex(b.shape[:-2]):
+    for place in places(b.shape[:-2]):
         yield one._replace(kernel=b[place])
 
 
@@ -250,10 +249,10 @@ def _add_up(slices: Slices, method: str, out: Array, scratch: Array, workers: in
     """Add up the terms of a block of outputs."""
     a, b, summed, start, shape, _, one = slices
     fresh = True
-    ranges = [range(m) if s else range(1) for m, s in zip(b.shape, summed, strict=False)]
+    terms = [m if s else 1 for m, s in zip(b.shape, summed, strict=False)]
     # The terms that reach all outputs go first: there is nothing to add them to.
     for whole in (True, False):
-        for place in product(*ranges):
+        for place in places(terms):
             images, kernels, outs = [], [], []
             reaches = True
             for i, s, first, length, n in zip(place, summed, start, shape, a.shape, strict=False):
@@ -307,7 +306,7 @@ def solve_batch(
     images, kernels, outs = (
         np.moveaxis(array, several, first) for array in (images, kernels, outs)
     )
-    for place in np.ndindex(outs.shape[: len(several)]):
+    for place in places(outs.shape[: len(several)]):
         kernel = kernels[place]
         one = problem._replace(image=images[place], kernel=kernel.reshape(kernel.shape[-2:]))
         solve(one, method, outs[place], workers)

@@ -30,6 +30,17 @@ static double seconds(void) {
 #endif
 }
 
+/* For a ms. */
+#if defined(_WIN32)
+__declspec(dllimport) void __stdcall Sleep(unsigned long);
+static void nap(void) { Sleep(1); }
+#else
+static void nap(void) {
+    struct timespec t = {0, 1000000};
+    nanosleep(&t, NULL);
+}
+#endif
+
 /* Processors this thread may run on; 0: no telling. Where OpenMP binds threads to places
  * (OMP_PROC_BIND, OMP_PLACES), this one has but one, and the runtime knows of the others. */
 #if defined(__linux__)

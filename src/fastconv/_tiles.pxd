@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from _word cimport elem, real
 
-from fastconv._runtime cimport Call, stopped
+from fastconv._runtime cimport Call, ended
 
 cdef extern from "_simd.h":
     ctypedef real vec
@@ -17,9 +17,6 @@ cdef extern from "_simd.h":
     void store(real*, vec) noexcept nogil
     real fetch(const char*) noexcept nogil
     void put(char*, real) noexcept nogil
-
-cdef enum:
-    PATIENCE = 1 << 14          # words, or taps of blocks, between looks for signals: some 100 us
 
 cdef enum Boundary:
     FILL, WRAP, SYMM
@@ -37,15 +34,6 @@ cdef struct Axis:
 cdef inline Py_ssize_t share(Py_ssize_t n, Py_ssize_t parts, Py_ssize_t i) noexcept nogil:
     """First of n things that part i has, if all parts have as many but for one."""
     return i * (n // parts) + min(i, n % parts)
-
-
-cdef inline bint ended(Call* call, Py_ssize_t work, Py_ssize_t* worked) noexcept nogil:
-    """Whether to leave a loop that does so much work next; signals are looked for in between."""
-    worked[0] += work
-    if worked[0] < PATIENCE:
-        return False
-    worked[0] = 0
-    return stopped(call)
 
 
 cdef inline Py_ssize_t n_before(const Axis* a) noexcept nogil:

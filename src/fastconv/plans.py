@@ -8,7 +8,7 @@ import numpy as np
 
 from fastconv import _solve
 from fastconv._explain import explained
-from fastconv._parts import assign
+from fastconv._parts import assign, places
 from fastconv._problem import Problem, check_out, converted, prepare
 from fastconv._workers import resolve
 
@@ -158,7 +158,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             if image.ndim == 2:
                 return _solve.solve(self._prepare(image), method, out, workers)
             result = np.empty(image.shape[:-2] + self.out_shape, self.out_dtype)
-            for place in np.ndindex(image.shape[:-2]):
+            for place in places(image.shape[:-2]):
                 result[place] = self(image[place], workers=workers)
             if out is None:
                 return result
