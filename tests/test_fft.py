@@ -128,6 +128,23 @@ def test_transforms_of_many_passes_keep_their_bound(line, pair, record_ratio):
         record_ratio(f"{np.result_type(x, k)}, transforms of many passes", ratio)
 
 
+@pytest.mark.parametrize("pair", ["ff", "DD"])
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 10240), (1, 18432), (1, 24000), (1, 32768), (81920, 1)]
+)
+def test_long_rows_and_columns_keep_their_bound(height, width, pair, record_ratio):
+    """Passes of more points than are transformed between looks for signals."""
+    rng = np.random.default_rng(15)
+    lanes = LEAST[WORD[pair[0]]]
+    grid = max(height, lanes), max(width, lanes), False
+    points = grid[0] * (2 if is_folded(pair) else 1)
+    x = short_numbers(rng, (points - 2, grid[1] - 1), pair[0])
+    k = short_numbers(rng, (min(3, points), min(2, grid[1])), pair[1])
+    ratio = check_transform("convolve2d", x, k, "full", "fill", 0, grid)
+    record_ratio(f"{np.result_type(x, k)}, transforms of long lines", ratio)
+    assert ratio < 0.01
+
+
 @pytest.mark.parametrize("pair", EXTREME_PAIRS)
 def test_a_line_too_long_for_its_tables_to_be_kept_keeps_its_bound(pair, record_ratio):
     rng = np.random.default_rng(14)
