@@ -2,6 +2,8 @@
 #ifndef FASTCONV_CALL_H
 #define FASTCONV_CALL_H
 
+#include <Python.h>
+
 typedef struct {
     unsigned long listener; /* the thread that looks for signals: Python's main one, or none, 0 */
     double due;             /* when to look for the next time */
@@ -17,14 +19,22 @@ static inline int is_stopped(const Call *call) {
 static inline void stop(Call *call) { __atomic_store_n(&call->stop, 1, __ATOMIC_RELAXED); }
 
 /* Counted by all threads. */
-static inline long long count(long long *n) { return __atomic_fetch_add(n, 1, __ATOMIC_ACQ_REL); }
-static inline long long counted(const long long *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
+static inline Py_ssize_t count_one(Py_ssize_t *n) {
+    return __atomic_fetch_add(n, 1, __ATOMIC_ACQ_REL);
+}
+static inline Py_ssize_t counted(const Py_ssize_t *n) {
+    return __atomic_load_n(n, __ATOMIC_ACQUIRE);
+}
 #else
 #include <intrin.h>
 static inline int is_stopped(const Call *call) { return *(volatile const int *)&call->stop; }
 static inline void stop(Call *call) { *(volatile int *)&call->stop = 1; }
-static inline long long count(long long *n) { return _InterlockedIncrement64(n) - 1; }
-static inline long long counted(const long long *n) { return *(const volatile long long *)n; }
+#if defined(_WIN64)
+static inline Py_ssize_t count_one(Py_ssize_t *n) { return _InterlockedIncrement64(n) - 1; }
+#else
+static inline Py_ssize_t count_one(Py_ssize_t *n) { return _InterlockedIncrement((long *)n) - 1; }
+#endif
+static inline Py_ssize_t counted(const Py_ssize_t *n) { return *(const volatile Py_ssize_t *)n; }
 #endif
 
 #endif

@@ -47,7 +47,7 @@ from fastconv._lines cimport (
     AT_ONCE, Line, final_pass, first_pass, forward, frequency, inverse, middle, radices, root,
 )
 from fastconv._runtime cimport (
-    PATIENCE, Call, begin, count, ended, finish, hear_until, is_stopped, stopped,
+    PATIENCE, Call, begin, count_one, ended, finish, hear_until, is_stopped, stopped,
 )
 from fastconv._tiles cimport FILL, Axis, fill_tables, n_after, n_before, share, source
 
@@ -167,6 +167,10 @@ cdef int outer_radix(Py_ssize_t n, Py_ssize_t row_bytes) noexcept:
     return best
 
 
+cdef enum:
+    ROOTS = PATIENCE // 8       # of unity, or so many times the radix, between looks for signals
+
+
 cdef object line_tables(Line* line, Py_ssize_t n):
     """Factors and twiddles of a line; returns the owner of their memory."""
     cdef tuple factors = radices(n)
@@ -190,7 +194,7 @@ cdef object line_tables(Line* line, Py_ssize_t n):
         line.w[s] = w
         m //= r
         for j in range(m):
-            if j % PATIENCE == 0:
+            if j % ROOTS == 0:
                 PyErr_CheckSignals()
             for q in range(1, r):
                 root(exact, j * q, m * r)
@@ -223,7 +227,7 @@ cdef Memory twist_table(const Grid* grid):
     cdef Memory owner = Memory(2.0 * (coarse + FINE) * sizeof(long double) / sizeof(real))
     cdef long double* roots = <long double*>owner.words
     for e in range(coarse):
-        if e % PATIENCE == 0:
+        if e % ROOTS == 0:
             PyErr_CheckSignals()
         root(roots + 2 * e, FINE * e, circle)
     for e in range(FINE):
@@ -265,12 +269,16 @@ cdef class Tables:
         turn, first = Memory(2 * height), Memory(2 * height)
         w = turn.words
         for y in range(grid.m):
+            if y % ROOTS == 0:
+                PyErr_CheckSignals()
             for q in range(r):
                 root(exact, -(y + q * grid.m) if folded else 0, 4 * height)
                 w[0], w[1] = <real>exact[0], <real>exact[1]
                 w += 2
         w = first.words
         for y in range(grid.m):
+            if y % ROOTS == 0:
+                PyErr_CheckSignals()
             for q in range(1, r):
                 root(exact, y * q, height)
                 w[0], w[1] = <real>exact[0], <real>exact[1]
@@ -389,7 +397,7 @@ cdef inline int part_of(const Job* job, int part) noexcept nogil:
 
 
 cdef const real* input_row(
-    const Job* job, const Work* work, Py_ssize_t row, int part, real* buffer,
+    const Job* job, const Work* work, Py_ssize_t row, int part, real* buffer, Py_ssize_t* worked,
 ) noexcept nogil:
     """A row of a tile's input, row.n words: in the image itself, or in the buffer."""
     cdef Py_ssize_t width = job.grid.row.n
@@ -432,6 +440,8 @@ cdef const real* input_row(
     memset(dst, 0, (width - (dst - buffer)) * sizeof(real))
     if work.exponent:
         for i in range(width):
+            if ended(job.call, 1, worked):
+                break
             buffer[i] = <real>scalbn(buffer[i], work.exponent)
     return buffer
 
@@ -490,11 +500,11 @@ cdef void spread(
     cdef int p, q, r = grid.radix
     for y in range(start, end):
         for p in range(PARTS):
-            if ended(job.call, r * all_groups(job), &worked):
-                break
             for q in range(r):
+                if ended(job.call, all_groups(job), &worked):
+                    break
                 src[p * r + q] = input_row(
-                    job, work, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n,
+                    job, work, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n, &worked,
                 )
         if is_stopped(job.call):
             break
@@ -512,7 +522,7 @@ cdef double largest_input(const Job* job, const Work* work, real* buffer) noexce
         for p in range(PARTS):
             if ended(job.call, job.grid.row.n, &worked):
                 return most
-            src = input_row(job, work, y, p, buffer)
+            src = input_row(job, work, y, p, buffer, &worked)
             for x in range(job.grid.row.n):
                 value = fabs(src[x])
                 if not value <= most:
@@ -589,14 +599,14 @@ cdef void transpose_rows(
 
 
 cdef inline void transpose_some(
-    const Job* job, real* x, real* lines, Py_ssize_t begin, Py_ssize_t end, bint back,
+    const Job* job, real* x, real* lines, Py_ssize_t first, Py_ssize_t end, bint back,
 ) noexcept nogil:
     cdef vec[LANES] v
     cdef Py_ssize_t g, r
     cdef int p
     cdef real* a
     cdef real* b
-    for g in range(begin, end):
+    for g in range(first, end):
         for p in range(PARTS):
             a = x + g * PAIR + p * LANES
             b = lines + g * LANES * PAIR + p * LANES
@@ -749,19 +759,19 @@ cdef void collect(
 
 
 cdef void last_pass(
-    const Job* job, real** dst, const Work* work, Py_ssize_t y, Py_ssize_t begin, Py_ssize_t end,
+    const Job* job, real** dst, const Work* work, Py_ssize_t y, Py_ssize_t first, Py_ssize_t end,
     Py_ssize_t* worked,
 ) noexcept nogil:
-    """Of the rows y, y + m, ..., the groups begin ... end - 1."""
+    """Of the rows y, y + m, ..., the groups first ... end - 1."""
     cdef const Grid* grid = &job.grid
     cdef int r = grid.radix
     cdef Py_ssize_t g
-    while begin < end:
-        g, begin = begin, min(begin + GROUPS_AT_ONCE, end)
-        if ended(job.call, (begin - g) * PARTS * r, worked):
+    while first < end:
+        g, first = first, min(first + GROUPS_AT_ONCE, end)
+        if ended(job.call, (first - g) * PARTS * r, worked):
             return
         final_pass(
-            dst, work.tile + y * job.pitch, grid.m * job.pitch, g, begin,
+            dst, work.tile + y * job.pitch, grid.m * job.pitch, g, first,
             grid.turn + 2 * r * y, grid.first + (2 * r - 2) * y, r,
         )
 
@@ -809,12 +819,12 @@ cdef void collect_rows(
                     (counts[k] - whole * LANES) * sizeof(real),
                 )
             else:
-                finish_row(job, work, y, y + q * grid.m, p, buffers[k], out, counts[k])
+                finish_row(job, work, y, y + q * grid.m, p, buffers[k], out, counts[k], worked)
 
 
 cdef void finish_row(
     const Job* job, Work* work, Py_ssize_t y, Py_ssize_t row, int part, real* buffer, char* out,
-    Py_ssize_t count,
+    Py_ssize_t count, Py_ssize_t* worked,
 ) noexcept nogil:
     """Scale outputs, do those again that are not certain, convert and write them."""
     cdef Py_ssize_t i, uncertain = 0
@@ -829,11 +839,13 @@ cdef void finish_row(
     if exponent:
         limit = scalbn(limit, exponent)
         for i in range(count):
+            if ended(job.call, 1, worked):
+                return
             buffer[i] = <real>scalbn(buffer[i], exponent)
     if uncertain:
         for i in range(count):
             if fabs(buffer[i]) < limit:
-                buffer[i] = <real>defining_sum(job, work, row, part, i)
+                buffer[i] = <real>defining_sum(job, work, row, part, i, worked)
     job.type.write(out, buffer, count, job.out_pixel)
 
 
@@ -856,7 +868,7 @@ cdef double pixel_at(
 
 
 cdef double defining_sum(
-    const Job* job, const Work* work, Py_ssize_t row, int part, Py_ssize_t i,
+    const Job* job, const Work* work, Py_ssize_t row, int part, Py_ssize_t i, Py_ssize_t* worked,
 ) noexcept nogil:
     """Output i of a row, as it is defined."""
     cdef Py_ssize_t y = work.y + job.y.start, x = work.x + job.x.start + i
@@ -872,6 +884,8 @@ cdef double defining_sum(
         y += row
     for a in range(job.kh):
         for b in range(job.kw):
+            if ended(job.call, 1, worked):
+                return total
             re = pixel_at(job, work, y + a, x + b, 0)
             if job.image_parts == 1:
                 total += re * w[part * complex_taps * n]
@@ -914,9 +928,10 @@ cdef struct Team:
 
 cdef enum:
     PAGE = 1 << 12
-    LARGE_TILE = 1 << 25        # points: a step takes tenths of a second
+    LARGE_TILE = 1 << 25        # points: for all threads
+    LONG_STEP = 1 << 22         # points of a tile whose steps take tens of milliseconds
     PART = 1 << 18              # points of such a tile: milliseconds
-    LONG_PART = 1 << 20         # that threads are not waited for in a barrier
+    LONG_TILE = 1 << 20         # points, where each thread has a tile: it takes as long
 
 
 cdef inline Py_ssize_t buffer_words(const Grid* grid) noexcept nogil:
@@ -935,42 +950,35 @@ cdef inline bint is_large(Py_ssize_t points) noexcept nogil:
 
 cdef void take_turns(
     step what, const Job* job, Work* work, Py_ssize_t n, Py_ssize_t parts, real* buffer,
-    long long* taken, long long* done,
+    Py_ssize_t* taken, Py_ssize_t* done,
 ) noexcept nogil:
     """What a thread does of a step in parts; the one that looks for signals stays to the end."""
-    cdef Py_ssize_t i = count(taken)
+    cdef Py_ssize_t i = count_one(taken)
     while i < parts:
         what(job, work, share(n, parts, i), share(n, parts, i + 1), buffer)
-        count(done)
-        i = count(taken)
-    hear_until(job.call, done, parts)
+        count_one(done)
+        i = count_one(taken)
+    if job.grid.n * job.grid.row.n > LONG_STEP:
+        hear_until(job.call, done, parts)
 
 
 cdef void take(
     step what, const Job* job, Work* work, Py_ssize_t n, const Team* team,
 ) noexcept nogil:
     """A step, from 0 to before n, by one thread or shared out."""
-    cdef Py_ssize_t i, parts, points = job.grid.n * job.grid.row.n
-    cdef long long taken = 0, done = 0
+    cdef Py_ssize_t i, _, parts, points = job.grid.n * job.grid.row.n, taken = 0, done = 0
     if is_stopped(job.call):
         return
     if team.n_threads == 1:
         what(job, work, 0, n, team.buffers)
-        return
-    parts = min(n, max(MAX_RADIX, points // PART))
-    if points > LONG_PART * parts:
-        for i in prange(
+    elif n <= MAX_RADIX or points > LONG_STEP:
+        # Nobody waits long for one that is late.
+        parts = min(n, max(MAX_RADIX, points // PART))
+        for _ in prange(
             team.n_threads, num_threads=team.n_threads, schedule="static", chunksize=1,
         ):
             take_turns(
                 what, job, work, n, parts, team.buffers + threadid() * team.pitch, &taken, &done,
-            )
-    elif n <= MAX_RADIX or is_large(points):
-        # Nobody waits long for one that is late.
-        for i in prange(parts, num_threads=team.n_threads, schedule="dynamic", chunksize=1):
-            what(
-                job, work, share(n, parts, i), share(n, parts, i + 1),
-                team.buffers + threadid() * team.pitch,
             )
     else:
         # A thread finds what it had before.
@@ -1012,13 +1020,20 @@ cdef void solve_tile(const Job* job, Work* work, Py_ssize_t t, const Team* team)
         write_zeros(job, work)
 
 
-cdef void solve_tile_alone(
-    const Job* job, Work* works, Py_ssize_t t, const Team* team, int thread,
+cdef void solve_tiles_alone(
+    const Job* job, Work* work, const Team* team, int thread, Py_ssize_t* taken, Py_ssize_t* done,
 ) noexcept nogil:
+    """What a thread does of all tiles, as in take_turns."""
+    cdef Py_ssize_t t = count_one(taken)
     cdef Team alone
     alone.n_threads, alone.pitch = 1, team.pitch
     alone.buffers = team.buffers + thread * team.pitch
-    solve_tile(job, works + thread, t, &alone)
+    while t < job.n_tiles:
+        solve_tile(job, work, t, &alone)
+        count_one(done)
+        t = count_one(taken)
+    if job.grid.n * job.grid.row.n > LONG_TILE:
+        hear_until(job.call, done, job.n_tiles)
 
 
 # --- from Python ---------------------------------------------------------------------------------
@@ -1123,6 +1138,8 @@ cdef class Spectrum:
         if LEAST_NORM < self.norm < MOST_NORM:
             return 0
         for i in range(n_taps):
+            if i % PATIENCE == 0:
+                PyErr_CheckSignals()
             most = max(most, fabs(w[i]))
         if most == 0:
             return 0
@@ -1215,7 +1232,9 @@ cdef class Spectrum:
             PyBuffer_Release(&image_view)
 
 
-cdef void kernel_row(const Job* job, Py_ssize_t row, int part, real* to) noexcept nogil:
+cdef void kernel_row(
+    const Job* job, Py_ssize_t row, int part, real* to, Py_ssize_t* worked,
+) noexcept nogil:
     """A row of the kernel's tile, conjugated."""
     cdef Py_ssize_t width = job.grid.row.n, first, count = job.kw, i
     cdef const double* w = job.taps
@@ -1233,8 +1252,13 @@ cdef void kernel_row(const Job* job, Py_ssize_t row, int part, real* to) noexcep
         count = 0
     w += part * job.kh * job.kw + first
     for i in range(count):
-        tap = -w[i] if part else w[i]
-        to[i] = <real>(tap if job.kernel_exponent == 0 else scalbn(tap, job.kernel_exponent))
+        to[i] = <real>(-w[i] if part else w[i])
+    if job.kernel_exponent:
+        for i in range(count):
+            if ended(job.call, 1, worked):
+                break
+            tap = scalbn(w[i], job.kernel_exponent)
+            to[i] = <real>(-tap if part else tap)
     for i in range(max(count, 0), width):
         to[i] = 0
 
@@ -1250,10 +1274,10 @@ cdef void spread_kernel(
     cdef int p, q, r = grid.radix
     for y in range(start, end):
         for p in range(PARTS):
-            if ended(job.call, r * all_groups(job), &worked):
-                break
             for q in range(r):
-                kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n)
+                if ended(job.call, all_groups(job), &worked):
+                    break
+                kernel_row(job, y + q * grid.m, p, buffer + (p * r + q) * grid.row.n, &worked)
                 src[p * r + q] = buffer + (p * r + q) * grid.row.n
         if is_stopped(job.call):
             break
@@ -1344,7 +1368,7 @@ cdef solve(
 ):
     cdef Grid* grid = &job.grid
     cdef int y = image.ndim - 2, x = image.ndim - 1, axis
-    cdef Py_ssize_t size = sizeof(real), n_images = 1, t, n_tables
+    cdef Py_ssize_t size = sizeof(real), n_images = 1, t, _, n_tables, taken = 0, done = 0
     cdef Py_ssize_t height = grid.n * 2 if grid.folded else grid.n
     cdef size_t tables_size, pointers_size, works_size, tile_size, squares_size
     cdef size_t zeros_size = whole_lines(<double>grid.row.n * size)
@@ -1424,8 +1448,8 @@ cdef solve(
             for t in range(job.n_tiles):
                 solve_tile(job, works, t, &team)
         else:
-            for t in prange(job.n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
-                solve_tile_alone(job, works, t, &team, threadid())
+            for _ in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+                solve_tiles_alone(job, works + threadid(), &team, threadid(), &taken, &done)
         give_back(arena)
     finish(&call)
     for t in range(job.n_tiles):

@@ -109,7 +109,7 @@ cdef inline void final_pass(
         rows_out(dst, x, stride, begin, end, turn, w, 1)
 
 
-# A long line is transformed in parts, lest signals wait: of a pass, some butterflies of some blocks.
+# A long line is transformed in parts, lest signals wait: some butterflies of some blocks of a pass.
 # `whole` is a constant once inlined: a short line knows nothing of this.
 
 cdef enum:

@@ -49,6 +49,8 @@ def places(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
     if not shape:
         yield ()
         return
+    if 0 in shape:
+        return
     for i in range(shape[0]):
         for others in places(shape[1:]):
             yield (i, *others)

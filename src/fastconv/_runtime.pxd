@@ -7,8 +7,8 @@ cdef extern from "_call.h":
         bint counted
         bint stop
     bint is_stopped(const Call*) noexcept nogil
-    long long count(long long*) noexcept nogil          # one more; how many there were before
-    long long counted(const long long*) noexcept nogil
+    Py_ssize_t count_one(Py_ssize_t*) noexcept nogil    # one more; how many there were before
+    Py_ssize_t counted(const Py_ssize_t*) noexcept nogil
 
 cdef enum:
     PATIENCE = 1 << 14          # words, vectors, or taps of blocks between looks: some 100 us
@@ -29,7 +29,7 @@ cdef inline bint ended(Call* call, Py_ssize_t work, Py_ssize_t* worked) noexcept
 
 # At their end, where others may be long about theirs: the thread that looks for signals stays until
 # so many things are counted. The barrier that follows would be deaf.
-cdef void hear_until(Call*, const long long* done, long long n) noexcept nogil
+cdef void hear_until(Call*, const Py_ssize_t* done, Py_ssize_t n) noexcept nogil
 
 # After it; raises what a signal handler raised.
 cdef int finish(Call*) except -1

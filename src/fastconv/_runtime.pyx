@@ -124,7 +124,7 @@ cdef bint stopped(Call* call) noexcept nogil:
     return is_stopped(call)
 
 
-cdef void hear_until(Call* call, const long long* done, long long n) noexcept nogil:
+cdef void hear_until(Call* call, const Py_ssize_t* done, Py_ssize_t n) noexcept nogil:
     while listens(call) and counted(done) < n:
         nap()
         stopped(call)
