@@ -30,13 +30,13 @@ static double seconds(void) {
 #endif
 }
 
-/* For a ms. */
+/* Leave the processor to others, for some 100 us or until they leave it. */
 #if defined(_WIN32)
 __declspec(dllimport) void __stdcall Sleep(unsigned long);
-static void nap(void) { Sleep(1); }
+static void nap(void) { Sleep(0); }
 #else
 static void nap(void) {
-    struct timespec t = {0, 1000000};
+    struct timespec t = {0, 100000};
     nanosleep(&t, NULL);
 }
 #endif
