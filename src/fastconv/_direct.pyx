@@ -33,7 +33,9 @@ from libc.stdlib cimport free, malloc
 
 from _word cimport NAME, elem, real
 
-from fastconv._runtime cimport PATIENCE, Call, begin, ended, finish, is_stopped, stopped
+from fastconv._runtime cimport (
+    PATIENCE, Call, begin, count_one, ended, finish, hear_until, is_stopped, stopped,
+)
 from fastconv._tiles cimport (
     Axis,
     fetch,
@@ -605,6 +607,19 @@ cdef struct Taps:
     Py_ssize_t kw
 
 
+cdef void take_tiles(
+    const Job* job, Py_ssize_t n_tiles, char* scratch, Py_ssize_t* taken, Py_ssize_t* done,
+) noexcept nogil:
+    """What a thread does of all tiles; where they take long, one stays to the end."""
+    cdef Py_ssize_t t = count_one(taken)
+    while t < n_tiles:
+        tile(job, t, scratch)
+        count_one(done)
+        t = count_one(taken)
+    if job.y.k * job.x.k > PIECE:
+        hear_until(job.call, done, n_tiles)
+
+
 cdef Taps taps_of(const elem[:, :] kernel, bint rotate, bint transposed):
     cdef Taps t
     t.first = <const char*>&kernel[0, 0]
@@ -674,7 +689,8 @@ def run(
     cdef elem[2] outside = [0, 0]
     cdef Taps taps, v, u
     cdef bint transposed
-    cdef Py_ssize_t t, n_images = 1, n_tiles, n_tables, n_taps, n_factors, n_scratch
+    cdef Py_ssize_t t, _, n_images = 1, n_tiles, n_tables, n_taps, n_factors, n_scratch
+    cdef Py_ssize_t taken = 0, done = 0
     cdef int n_threads
     cdef double workload, n_bytes
     cdef char* arena
@@ -778,8 +794,8 @@ def run(
             for t in range(n_tiles):
                 tile(&job, t, memory)
         else:
-            for t in prange(n_tiles, num_threads=n_threads, schedule="dynamic", chunksize=1):
-                tile(&job, t, memory + threadid() * n_scratch)
+            for _ in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+                take_tiles(&job, n_tiles, memory + threadid() * n_scratch, &taken, &done)
         free(arena)
     finish(&call)
 
