@@ -220,13 +220,18 @@ expected, seconds = call(x[:n])
 while min(seconds, call(x[:n])[1]) < 8 * interval:  # one may be late: memory is fresh
     n *= 2
     expected, seconds = call(x[:n])
-interrupt(handler, interval)
-start = time.monotonic()
-y, _ = call(x[:n])
-end = time.monotonic()
-signal.setitimer(signal.ITIMER_REAL, 0)
-# If they ran at its end, they ran once: signals of a kind do not queue.
-print(len([t for t in ran if start < t < end]) > 1, (y == expected).all())
+for _ in range(4):  # a call may take a third of the time that it took before
+    ran.clear()
+    interrupt(handler, interval)
+    start = time.monotonic()
+    y, _ = call(x[:n])
+    end = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    # If they ran at its end, they ran once: signals of a kind do not queue.
+    heard = len([t for t in ran if start < t < end])
+    if heard > 1:
+        break
+print(heard > 1, (y == expected).all())
 """
     assert run(script) == "True True\n"
 

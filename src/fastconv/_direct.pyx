@@ -599,14 +599,6 @@ cdef void transpose(Job* job) noexcept nogil:
     job.out_row, job.out_pixel = job.out_pixel, job.out_row
 
 
-cdef struct Taps:
-    const char* first           # of the array they are packed from
-    Py_ssize_t row              # bytes between rows
-    Py_ssize_t column
-    Py_ssize_t kh
-    Py_ssize_t kw
-
-
 cdef void take_tiles(
     const Job* job, Py_ssize_t n_tiles, char* scratch, Py_ssize_t* taken, Py_ssize_t* done,
 ) noexcept nogil:
@@ -618,6 +610,14 @@ cdef void take_tiles(
         t = count_one(taken)
     if job.y.k * job.x.k > PIECE:
         hear_until(job.call, done, n_tiles)
+
+
+cdef struct Taps:
+    const char* first           # of the array they are packed from
+    Py_ssize_t row              # bytes between rows
+    Py_ssize_t column
+    Py_ssize_t kh
+    Py_ssize_t kw
 
 
 cdef Taps taps_of(const elem[:, :] kernel, bint rotate, bint transposed):

@@ -44,7 +44,7 @@ from _word cimport NAME, elem, real
 
 from fastconv._butterflies cimport LANES, MAX_RADIX, PAIR, load, splat, store, vec
 from fastconv._lines cimport (
-    AT_ONCE, Line, final_pass, first_pass, forward, frequency, inverse, middle, radices, root,
+    Line, final_pass, first_pass, forward, frequency, inverse, middle, radices, root,
 )
 from fastconv._runtime cimport (
     PATIENCE, Call, begin, count_one, ended, finish, hear_until, is_stopped, stopped,
@@ -629,23 +629,15 @@ cdef inline void transpose_some(
 cdef void transform(
     Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
 ) noexcept nogil:
-    if ended(call, PARTS * line.n, worked):
-        return
-    if line.n <= AT_ONCE:
-        forward(call, worked, line, x, stride, all_passes, True)
-    else:
-        forward(call, worked, line, x, stride, all_passes, False)
+    if not ended(call, PARTS * line.n, worked):
+        forward(call, worked, line, x, stride, all_passes)
 
 
 cdef void transform_back(
     Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
 ) noexcept nogil:
-    if ended(call, PARTS * line.n, worked):
-        return
-    if line.n <= AT_ONCE:
-        inverse(call, worked, line, x, stride, all_passes, True)
-    else:
-        inverse(call, worked, line, x, stride, all_passes, False)
+    if not ended(call, PARTS * line.n, worked):
+        inverse(call, worked, line, x, stride, all_passes)
 
 
 cdef inline Py_ssize_t output_groups(const Job* job, const Work* work) noexcept nogil:
@@ -698,10 +690,7 @@ cdef void rows(
             twist_rows(job, x, grid.twist + after, False)
         transpose_rows(job, x, buffer, all_groups(job), False, &worked)
         transform(job.call, &worked, &grid.row, buffer, PAIR, False)
-        if grid.row.n <= AT_ONCE:
-            middle(job.call, &worked, &grid.row, buffer, job.spectrum + after, True)
-        else:
-            middle(job.call, &worked, &grid.row, buffer, job.spectrum + after, False)
+        middle(job.call, &worked, &grid.row, buffer, job.spectrum + after)
         transform_back(job.call, &worked, &grid.row, buffer, PAIR, False)
         transpose_rows(job, x, buffer, groups, True, &worked)
         if grid.line:

@@ -110,7 +110,7 @@ cdef inline void final_pass(
 
 
 # A long line is transformed in parts, lest signals wait: some butterflies of some blocks of a pass.
-# `whole` is a constant once inlined: a short line knows nothing of this.
+# A short one is transformed whole; whoever has it transformed looks.
 
 cdef enum:
     AT_ONCE = PATIENCE // 2     # points: two vectors each
@@ -118,15 +118,16 @@ cdef enum:
 
 cdef inline void some_pass(
     Call* call, Py_ssize_t* worked, const Line* line, int s, real* x, Py_ssize_t stride,
-    Py_ssize_t m, Py_ssize_t n, bint inverse, bint whole,
+    Py_ssize_t m, Py_ssize_t n, bint inverse,
 ) noexcept nogil:
     """Pass s: points m apart are one butterfly, in n blocks."""
     cdef int radix = line.radix[s]
-    cdef Py_ssize_t count = min(m, AT_ONCE // radix), blocks = AT_ONCE // (radix * count)
-    cdef Py_ssize_t b, b_end = 0, j, j_end
-    if whole:
+    cdef Py_ssize_t count, blocks, b, b_end = 0, j, j_end
+    if line.n <= AT_ONCE:
         twiddled_pass(x, stride, m, m, n, line.w[s], inverse, radix)
         return
+    count = min(m, AT_ONCE // radix)
+    blocks = AT_ONCE // (radix * count)
     while b_end < n:
         b, b_end = b_end, min(b_end + blocks, n)
         j_end = 0
@@ -142,11 +143,10 @@ cdef inline void some_pass(
 
 cdef inline void plain_passes(
     Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint inverse,
-    bint whole,
 ) noexcept nogil:
     cdef int radix = line.radix[line.passes - 1]
     cdef Py_ssize_t n = line.n // radix, b, end = 0
-    if whole:
+    if line.n <= AT_ONCE:
         untwiddled_pass(x, stride, n, inverse, radix)
         return
     while end < n:
@@ -157,12 +157,12 @@ cdef inline void plain_passes(
 
 
 cdef inline void middle(
-    Call* call, Py_ssize_t* worked, const Line* line, real* x, const real* h, bint whole,
+    Call* call, Py_ssize_t* worked, const Line* line, real* x, const real* h,
 ) noexcept nogil:
     """Last pass of a forward transform, the product with a spectrum, first pass of the inverse."""
     cdef int radix = line.radix[line.passes - 1]
     cdef Py_ssize_t n = line.n // radix, b, end = 0
-    if whole:
+    if line.n <= AT_ONCE:
         middle_pass(x, h, n, radix)
         return
     while end < n:
@@ -174,31 +174,29 @@ cdef inline void middle(
 
 cdef inline void forward(
     Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
-    bint whole,
 ) noexcept nogil:
     """A forward transform, or all of it but its last pass."""
     cdef Py_ssize_t m = line.n, n = 1
     cdef int s
     for s in range(line.passes - 1):
         m //= line.radix[s]
-        some_pass(call, worked, line, s, x, stride, m, n, False, whole)
+        some_pass(call, worked, line, s, x, stride, m, n, False)
         n *= line.radix[s]
     if all_passes:
-        plain_passes(call, worked, line, x, stride, False, whole)
+        plain_passes(call, worked, line, x, stride, False)
 
 
 cdef inline void inverse(
     Call* call, Py_ssize_t* worked, const Line* line, real* x, Py_ssize_t stride, bint all_passes,
-    bint whole,
 ) noexcept nogil:
     """An inverse transform, times n; or all of it but its first pass."""
     cdef Py_ssize_t m = line.radix[line.passes - 1], n = line.n // m
     cdef int s
     if all_passes:
-        plain_passes(call, worked, line, x, stride, True, whole)
+        plain_passes(call, worked, line, x, stride, True)
     for s in range(line.passes - 2, -1, -1):
         n //= line.radix[s]
-        some_pass(call, worked, line, s, x, stride, m, n, True, whole)
+        some_pass(call, worked, line, s, x, stride, m, n, True)
         m *= line.radix[s]
 
 
