@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 from cases import same_bits
-from process import printed
+from process import printed, python
 
 import fastconv
 from fastconv import _runtime, _workers
@@ -278,6 +278,27 @@ def test_threads_whose_stacks_there_is_no_room_for_are_done_without(size, variab
 def test_sizes_of_stacks_that_are_no_hindrance(size):
     script = PREPARE + "check(4); print(threads() - before)"
     assert words(script, PYTHON_CPU_COUNT="4", OMP_STACKSIZE=size) == ["3"]
+
+
+@linux_openmp
+@pytest.mark.parametrize(
+    ("told", "spins"),
+    [
+        ({}, "5000"),
+        ({"GOMP_SPINCOUNT": "77"}, "77"),
+        ({"OMP_WAIT_POLICY": "passive"}, "0"),
+        ({"OMP_WAIT_POLICY": "active"}, "30000000000"),
+    ],
+)
+def test_threads_that_wait_leave_the_processor_soon_unless_told_otherwise(told, spins):
+    if not _runtime.BUILD["compiler"].startswith("gcc"):
+        pytest.skip("LLVM's runtime waits by another rule")
+    script = "import os, fastconv; print(os.environ.get('GOMP_SPINCOUNT'))"
+    environment = {"GOMP_SPINCOUNT": None, "OMP_WAIT_POLICY": None} | told
+    code, output, error = python("-c", script, OMP_DISPLAY_ENV="verbose", **environment)
+    assert code == 0
+    assert f"GOMP_SPINCOUNT = '{spins}'" in error
+    assert output.split() == [str(told.get("GOMP_SPINCOUNT"))]  # nothing of ours stays
 
 
 @linux_openmp

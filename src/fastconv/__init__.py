@@ -17,6 +17,7 @@ puts the functions in the place of scipy's.
 
 from typing import TYPE_CHECKING, Any
 
+from fastconv import _openmp  # noqa: F401 - before what uses OpenMP
 from fastconv._config import __version__, show_config
 from fastconv._error_bound import error_bound
 from fastconv._explain import Explanation, explain
