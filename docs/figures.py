@@ -23,7 +23,7 @@ LAYERS = (
         "_solve _problem _plan _costs _rank_one _fourier _error",
         "engine, tile, threads",
     ),
-    ("instruction set, threads", "_dispatch _workers _parts", "pointers, strides, taps"),
+    ("instruction set, threads", "_dispatch _workers _openmp _parts", "pointers, strides, taps"),
     ("compiled", "_direct _fft _runtime", ""),
 )
 
