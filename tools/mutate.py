@@ -175,7 +175,7 @@ STACKS = "test_threads_whose_stacks_there_is_no_room_for_are_done_without"
 
 # What a mutant may take: bytes of addresses, and seconds of the processor's time for any process
 # and for a single test; by the clock, a busy machine would look like a mutant that hangs.
-MEMORY, PROCESS, TEST = 16 << 30, 1200, 120
+MEMORY, PROCESS, TEST = 32 << 30, 1200, 120
 LIMITS = f"""
 import signal
 
