@@ -138,7 +138,7 @@ def test_long_rows_and_columns_keep_their_bound(height, width, pair, record_rati
     lanes = LEAST[WORD[pair[0]]]
     grid = max(height, lanes), max(width, lanes), False
     points = grid[0] * (2 if is_folded(pair) else 1)
-    x = short_numbers(rng, (points - 2, grid[1] - 1), pair[0])
+    x = short_numbers(rng, (max(1, points - 2), grid[1] - 1), pair[0])
     k = short_numbers(rng, (min(3, points), min(2, grid[1])), pair[1])
     ratio = check_transform("convolve2d", x, k, "full", "fill", 0, grid)
     record_ratio(f"{np.result_type(x, k)}, transforms of long lines", ratio)
