@@ -48,7 +48,7 @@ FILES = {
     "_problem.py": ("", ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact", "stack")),
     "_rank_one.py": ("", ("separable", "layouts")),
     "_parts.py": ("", ("layouts", "nd", "interrupts")),
-    "_fftn.py": ("", ("nd", "family", "interrupts", "memory")),
+    "_fftn.py": ("", ("nd", "family", "interrupts")),
     "_openmp.py": ("", ("processors",)),
     "_error.py": ("", ("error", "fft", "certified", "error_bound")),
     "_fourier.py": ("", TRANSFORM),
