@@ -156,6 +156,53 @@ print("heard" if heard > 10 else heard)
     assert run(script) == "heard\n"
 
 
+# Two arrays, and how: what parts of a call do that take long with few arrays only.
+ANYWHERE = {
+    "long rows": "kernel(3, 200000) * 1e-200, kernel(3, 200000) * 1e-100, 'same', method='fft'",
+    "long columns": "kernel(200000, 3), kernel(200000, 3), 'same', method='fft'",
+    "tiles of zeros": "np.zeros((1000, 4000)), kernel(40, 40), 'same', method='fft'",
+    "a large kernel": "kernel(1600, 1600), kernel(1500, 1500) * 1e-200, 'valid', method='fft'",
+    "rows that are gathered": "kernel(2, 4000000)[:, ::2], kernel(1, 3), method='direct'",
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("arguments", ANYWHERE.values(), ids=ANYWHERE)
+def test_after_an_interrupt_at_any_time_the_next_result_is_right(arguments, workers):
+    script = f"""
+def call():
+    return fastconv.convolve2d(*operands, **keywords, workers={workers})
+
+def split(*operands, **keywords):
+    return operands, keywords
+
+def handler(number, frame):
+    if armed:
+        armed.clear()
+        raise KeyboardInterrupt
+
+operands, keywords = split({arguments})
+armed, ended = [], 0
+expected = call()
+start = time.perf_counter()
+call()
+took = time.perf_counter() - start
+signal.signal(signal.SIGALRM, handler)
+for i in range(30):
+    try:
+        armed.append(True)
+        signal.setitimer(signal.ITIMER_REAL, took * (i + 0.5) / 30)
+        call()
+        armed.clear()
+    except KeyboardInterrupt:
+        ended += 1
+    if i % 10 == 9:
+        assert (call() == expected).all()
+print("interrupted" if ended > 5 else ended, took)
+"""
+    assert run(script).split()[0] == "interrupted"
+
+
 def test_a_process_ends_well_while_a_thread_is_in_scipys_transform():
     script = """
 import scipy.fft

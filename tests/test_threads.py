@@ -53,9 +53,11 @@ def test_results_are_repeatable_to_the_bit(boundary, dtype):
         assert same_bits(again, first)
 
 
-# Image and kernel: one tile, of few and of many blocks; a line; a few tiles, and many.
+# Image and kernel: one tile, of few and of many blocks; a line; a few tiles, and many; two that
+# take long.
 TILES = (((250, 300), (150, 99)), ((330, 220), (90, 99)), ((1, 60000), (1, 30001)))
 TILES += (((5, 190, 190), (1, 99, 99)), ((40, 130, 130), (1, 61, 61)))
+TILES += (((2, 900, 900), (1, 400, 400)),)
 
 
 @pytest.mark.parametrize("dtype", "fdFD")

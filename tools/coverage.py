@@ -71,7 +71,7 @@ UNREACHED = {
         "elif nv == 5:": VECTORS,
         "block(passes, n_passes, y, x, dx, dst, stride, more, nr, min(5, VECS))": VECTORS,
         "block(passes, n_passes, y, x, dx, dst, stride, more, nr, VECS)": VECTORS,
-        "tile(&job, t, memory + threadid() * n_scratch)": COUNTED,
+        "take_tiles(&job, n_tiles, memory + threadid() * n_scratch, &taken, &done)": COUNTED,
         "if r == 4:": "a switch, whose default is no range of rows",
         "start = time.perf_counter()": PYTHON,
         "_multiply_adds(n)": PYTHON,
@@ -84,16 +84,18 @@ UNREACHED = {
     "_fft.pyx": {
         'raise MemoryError(f"fastconv could not get {size:.3g} bytes of memory")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",
-        "solve_tile_alone(job, works, t, &team, threadid())": COUNTED,
+        "solve_tiles_alone(job, works + threadid(), &team, threadid(), &taken, &done)": COUNTED,
         "parts = min(n, max(MAX_RADIX, points // PART))": LARGE,
+        'team.n_threads, num_threads=team.n_threads, schedule="static", chunksize=1,': "a prange: "
+        "whether there is anything to do",
     },
     "_lines.pxd": dict.fromkeys(
         (
             "elif radix == 3:",
-            "plain_pass(x, stride, n, inverse, 3)",
-            "plain_pass(x, stride, n, inverse, 5)",
-            "product_pass(x, n, h, 3)",
-            "product_pass(x, n, h, 5)",
+            "plain_pass(x, stride, blocks, inverse, 3)",
+            "plain_pass(x, stride, blocks, inverse, 5)",
+            "product_pass(x, h, blocks, 3)",
+            "product_pass(x, h, blocks, 5)",
         ),
         SCALAR,
     )
