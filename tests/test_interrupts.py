@@ -160,9 +160,9 @@ print("heard" if heard > 10 else heard)
 ANYWHERE = {
     "long rows": "kernel(3, 200000) * 1e-200, kernel(3, 200000) * 1e-100, 'same', method='fft'",
     "long columns": "kernel(200000, 3), kernel(200000, 3), 'same', method='fft'",
-    "tiles of zeros": "np.zeros((1000, 4000)), kernel(40, 40), 'same', method='fft'",
+    "tiles of zeros": "np.zeros((4000, 10000)), kernel(40, 40), 'same', method='fft'",
     "a large kernel": "kernel(1600, 1600), kernel(1500, 1500) * 1e-200, 'valid', method='fft'",
-    "rows that are gathered": "kernel(2, 4000000)[:, ::2], kernel(1, 3), method='direct'",
+    "rows that are gathered": "image(20, 4000000)[:, ::2], kernel(1, 3), method='direct'",
 }
 
 
@@ -184,21 +184,23 @@ def handler(number, frame):
 operands, keywords = split({arguments})
 armed, ended = [], 0
 expected = call()
-start = time.perf_counter()
-call()
-took = time.perf_counter() - start
+took = []
+for _ in range(4):  # the system clears memory for the first
+    start = time.perf_counter()
+    call()
+    took.append(time.perf_counter() - start)
 signal.signal(signal.SIGALRM, handler)
 for i in range(30):
     try:
         armed.append(True)
-        signal.setitimer(signal.ITIMER_REAL, took * (i + 0.5) / 30)
+        signal.setitimer(signal.ITIMER_REAL, min(took) * (i + 0.5) / 30)
         call()
         armed.clear()
     except KeyboardInterrupt:
         ended += 1
     if i % 10 == 9:
         assert (call() == expected).all()
-print("interrupted" if ended > 5 else ended, took)
+print("interrupted" if ended > 2 else ended, took)
 """
     assert run(script).split()[0] == "interrupted"
 

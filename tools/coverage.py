@@ -42,7 +42,6 @@ NOT_OURS = re.compile(r"Py|PYX|unlikely|__pyx_parallel|__pyx_L\d+_error")
 
 VECTORS = "level baseline has three vectors of accumulators"
 COUNTED = "the body of a prange, which gcov does not count"
-CHILD = "runs in children alone, whose counters their os._exit loses"
 NO_FORK = "there is a fork here"
 PROCESSOR = "another processor"
 SCALAR = "lengths are multiples of LANES, so no 3 or 5 comes last where there are vectors"
@@ -72,7 +71,6 @@ UNREACHED = {
         "block(passes, n_passes, y, x, dx, dst, stride, more, nr, min(5, VECS))": VECTORS,
         "block(passes, n_passes, y, x, dx, dst, stride, more, nr, VECS)": VECTORS,
         "take_tiles(&job, n_tiles, memory + threadid() * n_scratch, &taken, &done)": COUNTED,
-        "if r == 4:": "a switch, whose default is no range of rows",
         "start = time.perf_counter()": PYTHON,
         "_multiply_adds(n)": PYTHON,
         "best = max(best, 2 * n * ROWS * VECS * LANES / (time.perf_counter() - start))": PYTHON,
@@ -107,17 +105,10 @@ UNREACHED = {
     "_runtime.pyx": {
         'sys.modules["threading"].main_thread().ident if "threading" in sys.modules': "coverage.py "
         "imports threading first",
-        "start_anew()": CHILD,
-        "main_ident = PyThread_get_thread_ident()": CHILD,
     },
     "_threads.h": {
         "if (c == NULL) return 0;": NO_MEMORY,
         "return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);": "it does not fail",
-        "static void after_fork(void) {": CHILD,
-        "calls = 0;": CHILD,
-        "team = 1;": CHILD,
-        "pthread_mutex_init(&growing, NULL); /* who held it is not here */": CHILD,
-        "}": CHILD,
     },
     "_tune.py": {
         "if side % _plan.unit(lanes):": "vectors of level baseline fit all sizes",
