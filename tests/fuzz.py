@@ -103,11 +103,11 @@ NOT_FINITE = (np.nan, np.inf, -np.inf)
 
 # Valgrind computes long double as double, so there its sums are no better.
 IS_LONG = np.longdouble(1) + np.finfo(np.longdouble).eps > 1
+DRAWN_FOR = str.maketrans({} if IS_LONG else {"g": "d", "G": "D"})
 
 
 def a_dtype(draws, chars=PLANE_DTYPES + "??ee"):
-    char = pick(draws, chars)
-    return np.dtype(char if IS_LONG else char.translate({ord("g"): "d", ord("G"): "D"}))
+    return np.dtype(pick(draws, chars).translate(DRAWN_FOR))
 
 
 def two_dtypes(draws, chars=PLANE_DTYPES + "??ee"):
