@@ -160,6 +160,8 @@ print("heard" if heard > 10 else heard)
 ANYWHERE = {
     "long rows": "kernel(3, 200000) * 1e-200, kernel(3, 200000) * 1e-100, 'same', method='fft'",
     "long columns": "kernel(200000, 3), kernel(200000, 3), 'same', method='fft'",
+    "outputs that are scaled": "kernel(1, 8 * 10**6) * 1e-200, kernel(1, 30) * 1e-100, 'same', "
+    "method='fft'",
     "tiles of zeros": "np.zeros((4000, 10000)), kernel(40, 40), 'same', method='fft'",
     "a large kernel": "kernel(1600, 1600), kernel(1500, 1500) * 1e-200, 'valid', method='fft'",
     "rows that are gathered": "image(20, 4000000)[:, ::2], kernel(1, 3), method='direct'",
