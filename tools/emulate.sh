@@ -38,6 +38,12 @@ if ! grep -q enabled "/proc/sys/fs/binfmt_misc/qemu-$processor"; then
     exit 1
 fi
 
+# One that does not sign return addresses, as Debian's functions do: emulated, that takes longer than
+# all they do.
+if [[ $processor == aarch64 ]]; then
+    export QEMU_CPU=cortex-a72
+fi
+
 # Debian's Python, NumPy and SciPy for the processor. forky is the first to have scipy 1.17. They
 # are unpacked and no more, as what packages do when they are installed would be emulated. A mirror
 # may be a snapshot whose date has passed.
