@@ -158,13 +158,13 @@ print("heard" if heard > 10 else heard)
 
 # Two arrays, and how: what parts of a call do that take long with few arrays only.
 ANYWHERE = {
-    "long rows": "kernel(3, 200000) * 1e-200, kernel(3, 200000) * 1e-100, 'same', method='fft'",
+    "long rows": "kernel(3, 200000), kernel(3, 200000), 'same', method='fft'",
     "long columns": "kernel(200000, 3), kernel(200000, 3), 'same', method='fft'",
-    "outputs that are scaled": "kernel(1, 8 * 10**6) * 1e-200, kernel(1, 30) * 1e-100, 'same', "
-    "method='fft'",
+    "outputs that are scaled": "kernel(1, 10**6) * 1e-200, kernel(1, 10**6) * 1e-100, method='fft'",
     "tiles of zeros": "np.zeros((4000, 10000)), kernel(40, 40), 'same', method='fft'",
     "a large kernel": "kernel(1600, 1600), kernel(1500, 1500) * 1e-200, 'valid', method='fft'",
-    "rows that are gathered": "image(20, 4000000)[:, ::2], kernel(1, 3), method='direct'",
+    "rows that are gathered": "np.broadcast_to(1.0, (1, 4 * 10**6 + 9)), kernel(1, 4 * 10**6), "
+    "'valid', method='direct'",
 }
 
 
@@ -191,7 +191,8 @@ signal.signal(signal.SIGALRM, handler)
 for i in range(30):
     try:
         armed.append(True)
-        signal.setitimer(signal.ITIMER_REAL, min(took) * (i + 0.5) / 30)
+        part = 1 - ((i + 0.5) / 30) ** 2  # mostly late: outputs come last
+        signal.setitimer(signal.ITIMER_REAL, min(took) * part)
         call()
         armed.clear()
     except KeyboardInterrupt:

@@ -17,8 +17,8 @@ headers. gcov does not count the body of a prange, only what it calls. A branch 
 module of any word took it; where the compiler folds a branch away, for what it asks is a constant
 of the word, the module of that word has none.
 
-UNREACHED lists what stays out of reach, with the reasons; a line that is listed there and is
-reached is an error, too.
+UNREACHED lists what stays out of reach, with the reasons; a line that is listed there and is gone
+is an error, too.
 """
 
 import json
@@ -63,6 +63,7 @@ UNREACHED = {
         PROCESSOR,
     ),
     "_direct.pyx": {
+        "if r == 4:": "a switch, whose default is no range of rows",
         "elif nv == 3:": VECTORS,
         "elif VECS > 3:": VECTORS,
         "if nv == 4:": VECTORS,
@@ -133,6 +134,8 @@ def run_tests(tree, arguments):
     environment = {
         "PYTHONPATH": os.pathsep.join(str(tree / name) for name in ("src", "tests")),
         "FASTCONV_ISA": "baseline",
+        # A process that is ended for its time leaves no counts.
+        "FASTCONV_PATIENCE": "10",
     }
     command = [sys.executable, "-m", "coverage", "run", "-m", "pytest", "-q", *arguments]
     status = subprocess.run(command, cwd=tree, env=os.environ | environment).returncode
@@ -225,11 +228,10 @@ def report(counts, source):
         lines, branches = counts.lines[name], counts.branches[name]
         missed = Counter(line for (line, _), count in branches.items() if not count)
         missed.update(line for line, count in lines.items() if not count)
-        reasons = dict(UNREACHED.get(name, {}))
+        reasons = UNREACHED.get(name, {})
         for line in sorted(missed):
             code = text[line].strip()
-            if code in UNREACHED.get(name, {}):
-                reasons.pop(code, None)
+            if code in reasons:
                 for key in [key for key in branches if key[0] == line]:
                     del branches[key]
                 del lines[line]
@@ -237,9 +239,9 @@ def report(counts, source):
             good = False
             what = "a branch" if lines[line] else "the line"
             print(f"{name}:{line}: {what} is not reached: {code}")
-        for code in reasons:
+        for code in reasons.keys() - {line.strip() for line in text}:
             good = False
-            print(f"{name}: is reached, or is gone: {code}")
+            print(f"{name}: is gone: {code}")
         reached = [sum(map(bool, x.values())) for x in (lines, branches)]
         total.update(lines=len(lines), branches=len(branches))
         total.update(lines_reached=reached[0], branches_reached=reached[1])
