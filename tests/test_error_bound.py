@@ -292,3 +292,13 @@ def test_the_bound_of_integers_and_no_taps_is_zero():
     image, kernel = np.ones((4, 5), "i"), np.ones((0, 3), "i")
     expected = fastconv.convolve2d(image, kernel)
     assert np.array_equal(fastconv.error_bound(image, kernel, function="convolve2d"), expected)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-320, 1e300])
+@pytest.mark.parametrize("dtype", ["d", "g"])
+def test_a_bound_at_the_ends_of_the_range_is_no_fault(dimensions, method, scale, dtype):
+    a, w = np.full((9,) * dimensions, scale), np.ones((3,) * dimensions, dtype)
+    with np.errstate(all="raise"):
+        assert (fastconv.error_bound(a, w, function="convolve", method=method) > 0).all()

@@ -327,7 +327,8 @@ print(len(done))
     ids=str,
 )
 def test_stacks_of_64_kib_and_other_ways_to_run_python(options, environment):
-    path = f"import sys; sys.path[:0] = {[str(Path(fastconv.__file__).parents[1])]!r}\n"
+    first, last = (str(Path(module.__file__).parents[1]) for module in (fastconv, np))
+    path = f"import sys; sys.path = [{first!r}, *sys.path, {last!r}]\n"
     path += f"STACK = {STACK}\n"
     assert python(*options.split(), "-c", path + SCRIPT, **environment) == (0, "4\n", "")
 

@@ -99,9 +99,10 @@ def error_bound(
     True
     """
     check_arguments(function, boundary, fillvalue, method, axes)
-    if function in ("convolve2d", "correlate2d"):
-        return _of_images(function, in1, in2, mode, boundary, fillvalue, method, axes)
-    return _of_arrays(function, in1, in2, mode, method, axes)
+    with np.errstate(all="ignore"):  # a bound may overflow or underflow where the result does not
+        if function in ("convolve2d", "correlate2d"):
+            return _of_images(function, in1, in2, mode, boundary, fillvalue, method, axes)
+        return _of_arrays(function, in1, in2, mode, method, axes)
 
 
 def _size(a: Array) -> Array:
@@ -191,8 +192,7 @@ def _of_direct(problem: Problem, terms: int) -> Array:
     sizes = problem._replace(
         image=image, kernel=_size(problem.kernel), dtype=image.dtype, fill=fill, conjugate=False
     )
-    with np.errstate(all="ignore"):
-        return _of_sum(_solve.solve(sizes, "direct", None, None), terms, problem.dtype)
+    return _of_sum(_solve.solve(sizes, "direct", None, None), terms, problem.dtype)
 
 
 def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
@@ -208,12 +208,11 @@ def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
     upright = plan.line and kh > 1
     # Beyond its input, a tile's transform may read what is left of its rows.
     more_y, more_x = (plan.width, 0) if upright else (0, plan.width)
-    with np.errstate(over="ignore", under="ignore"):
-        for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
-            read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
-            norm, exponent = _norm(read)
-            its = np.ldexp(UP * factor * norm * taps[0], exponent + taps[1])
-            bound[y0:y1, x0:x1] = its + least
+    for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
+        read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
+        norm, exponent = _norm(read)
+        its = np.ldexp(UP * factor * norm * taps[0], exponent + taps[1])
+        bound[y0:y1, x0:x1] = its + least
     return bound
 
 
@@ -228,8 +227,7 @@ def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
     parts = np.stack([a.real, a.imag])
     parts[~np.isfinite(parts)] = 0
     exponent = int(np.frexp(np.max(abs(parts), initial=0))[1])
-    with np.errstate(under="ignore"):
-        parts = np.ldexp(parts, -exponent).astype(np.float64)
+    parts = np.ldexp(parts, -exponent).astype(np.float64)
     squares = np.asarray(parts[0] ** 2 + parts[1] ** 2)
     return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
 
@@ -278,17 +276,15 @@ def _of_arrays(
     if word != task.dtype:
         # Rounded once more.
         info = np.finfo(task.dtype)
-        with np.errstate(all="ignore"):
-            bound = bound + (sizes + bound) * info.eps / 2 + info.smallest_subnormal
+        bound = bound + (sizes + bound) * info.eps / 2 + info.smallest_subnormal
     return bound
 
 
 def _sizes(task: _nd.Task, job: _slices.Job) -> Array:
     """Sum of the sizes of each output's products."""
     a, b = _size(job.a), _size(job.b)
-    with np.errstate(all="ignore"):
-        direct = _nd.Task(job._replace(a=a, b=b), np.result_type(a, b), "direct")
-        return np.asarray(_nd.computed(direct, None, None))
+    direct = _nd.Task(job._replace(a=a, b=b), np.result_type(a, b), "direct")
+    return np.asarray(_nd.computed(direct, None, None))
 
 
 def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array) -> Array:
@@ -314,8 +310,7 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
     together = tuple(i for i, paired in enumerate(job.paired) if not paired)
     (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
     factors = (UP * factor * a * b).astype(sizes.dtype)
-    with np.errstate(over="ignore", under="ignore"):
-        bound = np.ldexp(factors, power_a + power_b) + np.finfo(dtype).smallest_subnormal
+    bound = np.ldexp(factors, power_a + power_b) + np.finfo(dtype).smallest_subnormal
     bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
     # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
     return np.asarray(np.maximum(bound, by_sum))
