@@ -75,7 +75,7 @@ PYTHONPATH=$build${PYTHONPATH:+:$PYTHONPATH} \
 # here: they are kept, as they are used.
 libraries=/usr/lib/$triple
 exec bwrap --bind "$root/usr" /usr --ro-bind "$root/etc" /etc --symlink usr/bin /bin --symlink usr/lib /lib \
-    --dev /dev --proc /proc --tmpfs /tmp --bind "$PWD" "$PWD" \
+    --dev /dev --proc /proc --ro-bind /sys /sys --tmpfs /tmp --bind "$PWD" "$PWD" \
     --setenv LD_LIBRARY_PATH "$libraries/blas:$libraries/lapack" \
     --setenv PYTHONPATH "$build/lib" --setenv PATH /usr/bin --setenv LANG C.UTF-8 \
     --unsetenv PYTHONDONTWRITEBYTECODE \
