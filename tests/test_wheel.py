@@ -22,7 +22,8 @@ NEEDED, RPATH, BIND_NOW, RUNPATH, FLAGS, FLAGS_1 = 1, 15, 24, 29, 30, 0x6FFFFFFB
 EXECUTABLE, WRITEABLE = 1, 2
 NOW = {FLAGS: 8, FLAGS_1: 1}
 
-LIBRARIES = ("libc.", "libm.", "libpthread.", "libgomp", "libomp", "libgcc_s.", "ld", "libpython")
+LIBRARIES = ("libc.", "libm.", "libpthread.", "libgomp", "libomp", "libgcc_s.", "libpython")
+LIBRARIES += ("ld-", "ld64.")  # the loader
 
 
 class Elf:
