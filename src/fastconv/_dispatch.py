@@ -18,7 +18,7 @@ from fastconv import _runtime
 from fastconv._parts import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
     from fastconv._problem import Problem
@@ -125,7 +125,7 @@ def run(
         _engines[dtype] = engine, view
     image_words = kernel_words = 1
     column, row = factors or (None, None)
-    imag: Iterator[Array] = iter(())
+    imag: Iterable[Array] = ()
     if view is not None:
         image_words += image.dtype.kind == "c"
         kernel_words += kernel.dtype.kind == "c"
@@ -135,9 +135,9 @@ def run(
         if factors is not None:
             column, row = map(view, factors)
         fill = fill if fill is None else view(fill)
-    stack: tuple[Array, ...] = ()
+    image_offsets = out_offsets = None
     if out.ndim > 2:
-        stack = _offsets(image), _offsets(out)
+        image_offsets, out_offsets = _offsets(image), _offsets(out)
         first = (0,) * (out.ndim - 2)
         image, out = image[first], out[first]
     engine(
@@ -155,7 +155,8 @@ def run(
         rotate,
         conjugate,
         workers,
-        *stack,
+        image_offsets,
+        out_offsets,
     )
     for part in imag:
         part.fill(0)

@@ -17,7 +17,7 @@ from fastconv._problem import FILL, Problem, all_finite, check_out, converted, m
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from typing import SupportsIndex
 
     Array = np.ndarray[Any, Any]
@@ -87,7 +87,7 @@ class Fourier:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        imag: Iterator[Array] = iter(())
+        imag: Iterable[Array] = ()
         if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
             imag = pieces(out.imag)
         left = self.transformed.run(problem, out, workers)
@@ -213,7 +213,7 @@ def is_small(problem: Problem, method: str) -> bool:
     products: int = m_y * m_x * kernel.size
     if image.ndim > 2:
         products *= prod(image.shape[:-2])
-    if problem.dtype.kind == "c":
+    if products * 4 >= SMALL and problem.dtype.kind == "c":
         products *= (1 + (image.dtype.kind == "c")) * (1 + (kernel.dtype.kind == "c"))
     return products < SMALL and method in ("auto", "fast")
 
@@ -268,7 +268,7 @@ def solve(
         result = target = np.asarray(out)  # what a subclass does to items is not for results
         if may_overlap(out, problem.image) or may_overlap(out, problem.kernel):
             result = None
-    if prod(shape) and problem.kernel.size:
+    if 0 not in shape and problem.kernel.size:
         ready = ready or engine(problem, method, n_threads)
         if result is None or ready.returns(problem):
             result = np.empty(shape, problem.dtype)
