@@ -439,6 +439,18 @@ def test_such_a_sum_is_seen_in_any_column(dtype, mode):
             assert np.isfinite(y[-2]).all()
 
 
+@pytest.mark.parametrize("dtype", "fd")
+@pytest.mark.parametrize("mode", ["valid", "same"])
+def test_sums_that_stay_in_the_range_are_not_done_again(dtype, mode):
+    """Of two steps and of one the roundings differ somewhere."""
+    rng = np.random.default_rng(15)
+    k = outer(rng.random(9), rng.random(9)).astype(dtype)
+    for width in range(40, 60):
+        image = rng.random((20, width)).astype(dtype)
+        y = fastconv.correlate2d(image, k, mode, method="separable")
+        assert not same_bits(y, fastconv.correlate2d(image, k, mode, method="direct"))
+
+
 @pytest.mark.parametrize("dtype", "bhlfd")
 def test_no_warning_is_given_and_no_error_mode_of_numpy_obeyed(dtype):
     """Looking for factors divides, overflows and underflows in silence."""

@@ -45,7 +45,10 @@ FILES = {
     "_butterflies.pxd": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_pixels.h": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
     "_transpose.h": ("_fft_f64_baseline _fft_f32_baseline", TRANSFORM),
-    "_problem.py": ("", ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact", "stack")),
+    "_problem.py": (
+        "",
+        ("semantics", "layouts", "scipy_is_wrong", "nonfinite", "exact", "stack", "blocks"),
+    ),
     "_rank_one.py": ("", ("separable", "layouts")),
     "_parts.py": ("", ("layouts", "nd", "interrupts")),
     "_fftn.py": ("", ("nd", "family", "interrupts")),
