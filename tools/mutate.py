@@ -35,7 +35,7 @@ ANY = ("family", "nd", "scipy_is_wrong", "plan", "explain", "error_bound")
 
 # file: modules to build, tests to run, the quick ones first
 FILES = {
-    "_direct.pyx": ("_direct_f64_baseline _direct_u8_baseline", (*SUM, "accuracy")),
+    "_direct.pyx": ("_direct_f64_baseline _direct_u8_baseline", (*SUM, "accuracy", "interrupts")),
     "_tiles.pxd": (
         "_direct_f64_baseline _direct_u8_baseline _fft_f64_baseline",
         (*SUM, "fft"),
