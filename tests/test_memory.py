@@ -37,10 +37,10 @@ LIMIT = """
 import resource
 import numpy as np, fastconv
 
-def limited(call, *args, **options):
+def limited(call, *args, room=1 << 19, **options):
     # Room for what is small, and none for a megabyte.
     pages = int(open("/proc/self/statm").read().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 19), -1))
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, -1))
     try:
         call(*args, **options)
     except MemoryError:
@@ -64,6 +64,20 @@ for name in ("convolve", "correlate", "fftconvolve", "oaconvolve"):
     assert limited(getattr(fastconv, name), room, room[:3, :3, :3])
 assert limited(fastconv.sepfir2d, image, kernel[0], kernel[0])
 assert limited(fastconv.plan, np.ones((2000, 2000)), (4000, 4000), "d", method="fft")
+# What SciPy transforms, with threads of Python's.
+for a, b in (
+    (room[:, :100, :90] + 0, room[:9, :9, :9]),
+    (np.ones((40, 100, 90), "i"), np.full((9, 9, 9), 2)),
+    (np.ones(1 << 18, "g"), np.ones(999, "g")),
+):
+    expected = fastconv.fftconvolve(a, b, workers=3)
+    out = np.empty_like(expected)
+    for size in (int(2 ** (i / 3)) for i in range(30, 87)):
+        out.fill(7)
+        if limited(fastconv.fftconvolve, a, b, out=out, workers=3, room=size):
+            assert (out == 7).all()
+        else:
+            assert (out == expected).all()
 print("done")
 """
 

@@ -608,6 +608,26 @@ def test_long_parts_are_done_here_if_there_are_no_threads(monkeypatch):
     assert done == list(range(5))
 
 
+@pytest.mark.parametrize("begins", [False, True])
+@pytest.mark.parametrize("long", [False, True])
+def test_threads_that_get_no_memory_are_not_waited_for(monkeypatch, long, begins):
+    """The system may start a thread, and Python find no room for its first call there."""
+
+    def start(function, arguments):
+        if begins:
+            function(*arguments)
+
+    def throw():
+        raise MemoryError
+
+    monkeypatch.setattr(_fftn, "start_new_thread", start)
+    monkeypatch.setattr(_fftn, "_throw", throw)
+    done = Counter()
+    _fftn._share(lambda part: done.update([part]), deque(range(16)), 3, long=long)
+    assert done == dict.fromkeys(range(16), 1)
+    assert not _fftn._running
+
+
 class HandlerError(Exception):
     """What a signal handler of these tests raises."""
 

@@ -18,14 +18,16 @@ from __future__ import annotations
 
 import atexit
 import os
-from _thread import allocate_lock, start_new_thread
+from _thread import _local, allocate_lock, start_new_thread
 from collections import deque
 from contextlib import suppress
 from functools import cache, partial
 from importlib import import_module
 from itertools import pairwise
 from math import log2, prod, sqrt
+from mmap import mmap
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -132,6 +134,8 @@ LONG = 8
 """Points of other words whose transform takes as long as that of one of long double."""
 HEARD = 0.02
 """Seconds between looks for signals."""
+ROOM = 1 << 20
+"""Bytes there must be for a thread to begin with."""
 FEW = 1 << 13
 """Points whose transform takes less than a call for each axis does."""
 
@@ -160,10 +164,10 @@ def _share(
         for part in parts:
             do(part)
         return
-    failed: list[BaseException] = []
+    failed: list[BaseException | None] = [None]  # it takes no memory to write it here
 
     def work() -> None:
-        while not failed:
+        while failed[0] is None:
             try:
                 part = parts.popleft()
             except IndexError:
@@ -171,50 +175,83 @@ def _share(
             try:
                 do(part)
             except BaseException as error:
-                failed.append(error)
+                failed[0] = error
 
-    def run(done: Any) -> None:
-        try:
-            work()
-        finally:
-            _running.discard(done)
-            done.release()
-
-    running = []
+    running: list[Any] = []
     try:
-        with suppress(RuntimeError):  # the system refuses: with fewer, then
+        with suppress(OSError, RuntimeError):  # no room, or the system refuses: fewer, then
             for _ in range(n_threads - (not long)):
-                done = allocate_lock()
-                done.acquire()
-                try:
-                    _running.add(done)
-                    start_new_thread(run, (done,))
-                    running.append(done)
-                except BaseException:
-                    _running.discard(done)
-                    raise
-        if not (long and running):
+                _start(work, running)
+        if not long:
             work()
         _wait_for(running)
+        work()  # what threads left that were refused, or had no memory to begin
     except BaseException:
         parts.clear()
         if not long:
             _wait_for(running)
         raise
-    if failed:
+    if failed[0] is not None:
         raise failed[0]
 
 
+_thrown = _local()
+
+
+def _throw() -> None:
+    """Let SciPy throw an exception of C++, once on each thread.
+
+    The first one takes memory, and where there is none, glibc ends the process. So it must not be
+    the one that says so.
+    """
+    if not hasattr(_thrown, "once"):
+        with suppress(ValueError):
+            import_module("scipy.fft").dct(np.zeros(2), type=5)  # there are four types
+        _thrown.once = True
+
+
 # Not of threading, whose weak references are called back when a thread is forgotten: what a signal
-# handler raises meanwhile is lost. Each is known by a lock that it holds until it ends.
-_running: set[Any] = set()
-"""Threads that have not ended; an interrupt leaves long ones behind."""
+# handler raises meanwhile is lost.
+class _Thread:
+    """What a thread alone refers to, so it is gone if the thread never began."""
+
+    def __init__(self) -> None:
+        self.ended = allocate_lock()
+        self.ended.acquire()
+
+
+_running: dict[Any, ref[_Thread]] = {}
+"""Threads that have not ended, by their locks; an interrupt leaves long ones behind."""
+
+
+def _start(work: Callable[[], None], running: list[Any]) -> None:
+    """Start a thread, and add the lock that it holds until it ends."""
+
+    def run(thread: _Thread) -> None:
+        try:
+            _throw()
+            work()
+        except MemoryError:
+            pass  # what it has not begun is left to the others
+        finally:
+            _running.pop(thread.ended, None)
+            thread.ended.release()
+
+    thread, room = _Thread(), mmap(-1, ROOM)
+    _running[thread.ended] = ref(thread)
+    running.append(thread.ended)
+    try:
+        start_new_thread(run, (thread,))
+    finally:
+        del thread
+        room.close()
 
 
 def _wait_for(threads: Iterable[Any]) -> None:
-    for done in threads:
-        while done in _running:
-            done.acquire(timeout=HEARD)  # on some systems no signal ends a wait
+    for ended in threads:
+        while (thread := _running.get(ended)) is not None and thread() is not None:
+            ended.acquire(timeout=HEARD)  # on some systems no signal ends a wait
+        _running.pop(ended, None)
 
 
 @atexit.register
@@ -269,6 +306,7 @@ def _scale(words: Array, exponent: int) -> None:
 def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
     fft = import_module("scipy.fft")
+    _throw()
     axes, lengths = convolved(job), fast_lengths(full_lengths(job))
     last, n = axes[-1], lengths[-1]
     a, b = job.a, job.b
