@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from _thread import RLock
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ FELL_BACK: Counter[tuple[str, str]] = Counter()
 # Reasons may quote what was given, and a process that runs for months is given a lot.
 LONGEST, MOST, OTHER = 200, 1000, "for other reasons"
 
-_lock = allocate_lock()  # threading has more, and takes longer to import
+# A signal handler may call, or fork, while this thread counts. Not of threading, which takes longer
+# to import.
+_lock = RLock()
 if hasattr(os, "register_at_fork"):
     # Else a child forked while another thread counts would wait for that thread for ever.
     os.register_at_fork(
