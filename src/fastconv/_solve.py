@@ -213,6 +213,7 @@ def is_small(problem: Problem, method: str) -> bool:
     products: int = m_y * m_x * kernel.size
     if image.ndim > 2:
         products *= prod(image.shape[:-2])
+    # Complex ones are four times as many at most; what is far below is not asked.
     if products * 4 >= SMALL and problem.dtype.kind == "c":
         products *= (1 + (image.dtype.kind == "c")) * (1 + (kernel.dtype.kind == "c"))
     return products < SMALL and method in ("auto", "fast")
