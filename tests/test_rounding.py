@@ -152,6 +152,7 @@ for k in range(12):
         signal.setitimer(signal.ITIMER_REAL, 0.05 + 0.05 * k)
         try:
             fastconv.convolve2d(image, kernel, "valid", method="fft", workers=1)
+            signal.setitimer(signal.ITIMER_REAL, 0)  # else it ends the process after the script
         except KeyboardInterrupt:
             print("interrupted")
 """

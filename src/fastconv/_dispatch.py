@@ -18,7 +18,7 @@ from fastconv import _runtime
 from fastconv._parts import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from fastconv._problem import Problem
@@ -125,7 +125,7 @@ def run(
         _engines[dtype] = engine, view
     image_words = kernel_words = 1
     column, row = factors or (None, None)
-    imag: Iterable[Array] = ()
+    imag: Iterator[Array] | None = None
     if view is not None:
         image_words += image.dtype.kind == "c"
         kernel_words += kernel.dtype.kind == "c"
@@ -158,5 +158,6 @@ def run(
         image_offsets,
         out_offsets,
     )
-    for part in imag:
-        part.fill(0)
+    if imag is not None:  # an iterator of nothing would take memory, too late
+        for part in imag:
+            part.fill(0)

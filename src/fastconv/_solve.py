@@ -17,7 +17,7 @@ from fastconv._problem import FILL, Problem, all_finite, check_out, converted, m
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from typing import SupportsIndex
 
     Array = np.ndarray[Any, Any]
@@ -87,7 +87,7 @@ class Fourier:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        imag: Iterable[Array] = ()
+        imag: Iterator[Array] = iter(())  # now, as it takes memory
         if out.dtype.kind == "c" and problem.image.dtype.kind == problem.kernel.dtype.kind == "f":
             imag = pieces(out.imag)
         left = self.transformed.run(problem, out, workers)
