@@ -302,3 +302,53 @@ def test_a_bound_at_the_ends_of_the_range_is_no_fault(dimensions, method, scale,
     a, w = np.full((9,) * dimensions, scale), np.ones((3,) * dimensions, dtype)
     with np.errstate(all="raise"):
         assert (fastconv.error_bound(a, w, function="convolve", method=method) > 0).all()
+
+
+@pytest.mark.parametrize(("method", "taps"), [("direct", 3), ("auto", 9), ("fft", 9)])
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("char", "efFd")
+def test_where_a_part_of_a_sum_may_overflow_nothing_is_promised(char, dimensions, method, taps):
+    """Sums that end in the range, of numbers that may leave it on the way."""
+    if char == "d" and np.finfo(np.longdouble).maxexp <= np.finfo(np.float64).maxexp:
+        pytest.skip("no numbers with a larger range to compare with")
+    rng = np.random.default_rng(9)
+    largest = float(np.finfo(char).max)
+    shape = {1: (4000,), 2: (90, 80), 3: (20, 18, 16)}[dimensions]
+    # From what is safe along to what is sure to overflow.
+    sizes = np.linspace(1e-4, 0.9, shape[0]).reshape(-1, *[1] * (dimensions - 1)) * largest
+    x = (sizes * rng.choice([-1.0, 1.0], shape)).astype(char)
+    k = np.ones((taps,) * dimensions, char)
+    functions = ["convolve"] + ["convolve2d"] * (dimensions == 2 and char != "e")
+    for function in functions:
+        with np.errstate(all="ignore"):
+            y = getattr(fastconv, function)(x, k, method=method)
+            wide = np.result_type(char, np.longdouble)
+            exact = fastconv.convolve(x.astype(wide), k.astype(wide), method="direct")
+            error = (y - exact).real
+        bound = fastconv.error_bound(x, k, method=method, function=function)
+        assert ((abs(error) <= bound) | np.isinf(bound)).all()
+        assert not np.isfinite(error).all()
+        if method != "fft":  # there, the norms of tiles count
+            all_sizes = fastconv.convolve(abs(x).astype(wide), k.astype(wide), method="direct").real
+            assert np.isfinite(bound[all_sizes < 0.99 * largest]).all()
+            assert np.isinf(bound[all_sizes > 1.001 * largest]).all()
+
+
+def test_a_sum_that_overflows_on_its_way_has_no_bound():
+    x, k = np.array([[3e38, 3e38, -3e38]], "f"), np.ones((1, 3), "f")
+    assert fastconv.convolve2d(x, k, "valid") == np.inf
+    assert fastconv.error_bound(x, k, "valid") == np.inf
+    assert fastconv.error_bound(x / 4, k, "valid") < 1e33
+
+
+@pytest.mark.parametrize("function", ["convolve2d", "convolve"])
+def test_bounds_of_nothing_have_the_precision_of_all_others(function):
+    for char in "fdgG":
+        for shape, taps in (((0, 5), (1, 1)), ((4, 5), (0, 2)), ((4, 5), (2, 2))):
+            if function == "convolve" and 0 in taps:
+                continue  # NumPy's words: v cannot be empty
+            x, k = np.ones(shape, char), np.ones(taps, char)
+            bound = fastconv.error_bound(x, k, "same", function=function)
+            result = getattr(fastconv, function)(x, k, "same")
+            assert bound.shape == result.shape
+            assert bound.dtype == np.result_type(result.real, np.float64)

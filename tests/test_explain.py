@@ -1,5 +1,7 @@
 """What `explain` says, against what is done."""
 
+import itertools
+
 import numpy as np
 import pytest
 from cases import DTYPES, whole_numbers
@@ -142,3 +144,47 @@ def test_threads_share_a_tile_or_have_one_each(images, side, taps, tiles):
     assert told.threads == 4
     height, width = told.tile
     assert told.memory == (1 + tiles) * 16 * height * width  # and the kernel's spectrum
+
+
+NOTHING = [
+    ((0, 6, 7), (1, 3, 3)), ((0, 6, 7), (0, 2, 2)), ((5, 5, 0, 1), (5, 2, 1, 1)),
+    ((0, 6, 1), (1, 5, 1)), ((1, 4, 4), (0, 2, 2)), ((2, 0, 3), (1, 2, 2)), ((3, 2, 2), (1, 0, 0)),
+    ((0, 4), (0, 4)), ((0, 4), (2, 2)), ((4, 4), (0, 0)), ((0, 0), (0, 0)), ((1 << 40, 0), (2, 2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ["convolve2d", "correlate2d"])
+@pytest.mark.parametrize(("shape", "taps"), NOTHING)
+def test_of_what_is_empty_too_what_is_done_is_told_and_what_is_refused_is_refused(
+    function, shape, taps
+):
+    image, kernel = np.ones(shape, "f"), np.ones(taps, "q")
+    ways = itertools.product(
+        [None, (-2, -1), (0, 1), (1, 2)],
+        ["full", "same", "valid"],
+        ["fill", "wrap"],
+        ["auto", "direct", "fft", "separable"],
+        [0, -2.25],
+    )
+    done = 0
+    for axes, mode, boundary, method, fill in ways:
+        if shape[0] > 9 and mode == "full":
+            continue  # more than there is memory for, and that is not told
+        arguments = {"method": method, "axes": axes}
+        try:
+            result = getattr(fastconv, function)(image, kernel, mode, boundary, fill, **arguments)
+        except ValueError as error:
+            result = error
+        for tell in (explain, fastconv.error_bound):
+            try:
+                told = tell(image, kernel, mode, boundary, fill, function=function, **arguments)
+            except ValueError as error:
+                assert str(error) == str(result)  # noqa: PT017 - of another error
+                continue
+            assert not isinstance(result, ValueError)
+            done += 1
+            if tell is explain:
+                assert f"-> {' x '.join(map(str, result.shape))} float64" in str(told)
+            else:
+                assert told.shape == result.shape
+    assert done

@@ -633,20 +633,16 @@ class HandlerError(Exception):
 
 
 @contextmanager
-def an_interrupt_after(seconds):
-    """A signal, whose handler's exception must come out of what is done."""
+def handled():
+    """A handler of interrupts that raises."""
 
     def raised(number, frame):
         raise HandlerError
 
     before = signals.signal(signals.SIGINT, raised)
-    timer = threading.Timer(seconds, lambda: signals.raise_signal(signals.SIGINT))
     try:
-        timer.start()
-        with pytest.raises(HandlerError):
-            yield
+        yield
     finally:
-        timer.join()
         signals.signal(signals.SIGINT, before)
 
 
@@ -655,11 +651,13 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     done = []
 
     def do(part):
+        if part == 2:
+            signals.raise_signal(signals.SIGINT)
         done.append(part)
         time.sleep(0.5 if long else 0.01)
 
     start = time.monotonic()
-    with an_interrupt_after(0.1):
+    with handled(), pytest.raises(HandlerError):
         _fftn._share(do, deque(range(100)), 2, long=long)
     took = time.monotonic() - start
     assert bool(_fftn._running) is long
@@ -673,30 +671,29 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
     assert not _fftn._running
 
 
-def test_after_an_interrupt_parts_that_are_not_long_are_waited_for():
-    main, done = threading.get_ident(), []
-
-    def do(part):
-        time.sleep(0.01 if threading.get_ident() == main else 0.6)
-        done.append(part)
-
-    with an_interrupt_after(0.2):
-        _fftn._share(do, deque(range(2)), 2)
-    assert sorted(done) == [0, 1]
-
-
 @pytest.mark.parametrize("long", [False, True])
-def test_threads_that_had_ended_before_an_interrupt_are_not_waited_for(long):
-    done = []
+def test_an_interrupt_while_some_threads_have_ended(long):
+    """It comes when the others have ended and one, on its last part, has not."""
+    main, done, together = threading.get_ident(), [], threading.Barrier(3)
+    last = threading.Semaphore(1)
 
     def do(part):
-        time.sleep(0.8 if part == 1 else 0.02)
+        together.wait()  # each has one
+        if threading.get_ident() != main and last.acquire(blocking=False):
+            while len(done) < 2:
+                time.sleep(0.01)
+            time.sleep(0.1)
+            signals.raise_signal(signals.SIGINT)
+            time.sleep(0.3)
         done.append(part)
 
-    with an_interrupt_after(0.3):
+    with handled(), pytest.raises(HandlerError):
         _fftn._share(do, deque(range(3)), 3, long=long)
+    if not long:
+        assert len(done) == 3
     _fftn._wait()
     assert sorted(done) == [0, 1, 2]
+    assert not _fftn._running
 
 
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):

@@ -295,22 +295,22 @@ def test_scipy_is_not_asked_about_what_it_would_end_the_process_for():
     script = """
 import numpy as np, fastconv, scipy.signal
 fastconv.patch()
-for image in (np.ones((0, 3)), [[], []]):
-    for boundary in ("wrap", "symm"):
-        try:
-            scipy.signal.convolve2d(image, np.ones((2, 2)), boundary=boundary)
-        except ValueError as error:
-            print(error)
+
+class Array:
+    shape = [0, 3]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones(self.shape, dtype)
+
+for function in (scipy.signal.convolve2d, scipy.signal.correlate2d):
+    for image in (np.ones((0, 3)), [[], []], Array()):
+        for boundary in ("wrap", "symm"):
+            try:
+                function(image, np.ones((2, 2)), boundary=boundary)
+            except ValueError as error:
+                print(error)
 """
-    assert run(script).count("an empty image cannot be extended") == 4
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_what_is_empty_is_recognised(shape):
-    for empty in (np.empty(shape), np.empty(shape).tolist(), (), mock.Mock(shape=shape)):
-        assert _patch._is_empty(empty)
-    for other in (np.ones(3), [[1], [1, 2]], 0, "", None, mock.Mock(shape=None)):
-        assert not _patch._is_empty(other)
+    assert run(script).count("an empty image cannot be extended") == 12
 
 
 # --- what is left to scipy -----------------------------------------------------------------------

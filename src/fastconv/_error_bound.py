@@ -1,7 +1,8 @@
 """`error_bound`: how far each output of a call may be from the exact sum.
 
 A sum of n products: n u sum |a| |w|, and n times the smallest number for what underflows. A
-transform: K u |tile| |kernel|. docs/accuracy.md derives both.
+transform: K u |tile| |kernel|. docs/accuracy.md derives both. Neither holds where a part of a sum
+may overflow.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ def error_bound(
     more dimensions, and for complex numbers it is larger than need be: whole arrays count as one
     tile, and ``abs(x.real) + abs(x.imag)`` as the size of a complex number.
 
-    It is infinite or NaN where an Inf, a NaN or an overflow is in the sum, and it is about the
-    exact sum of the inputs as they are after the promotion to the result's dtype. The time it takes
-    is that of ``method='direct'``.
+    It is infinite or NaN where an Inf or a NaN is in the sum, and infinite where the sum of the
+    sizes, or the product of the norms, is beyond the largest number: a part of the sum may overflow
+    there. It is about the exact sum of the inputs as they are after the promotion to the result's
+    dtype. The time it takes is that of ``method='direct'``.
 
     References
     ----------
@@ -105,10 +107,19 @@ def error_bound(
         return _of_arrays(function, in1, in2, mode, method, axes)
 
 
+def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Precision that bounds of results of `dtype` are computed in."""
+    return np.dtype(np.longdouble if dtype.char in "gG" else np.float64)
+
+
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Bounds of results of `dtype` that are exact."""
+    return np.zeros(shape, _wide(dtype))
+
+
 def _size(a: Array) -> Array:
     """Sizes of numbers, in the precision that bounds are computed in."""
-    wide = np.dtype(np.longdouble if a.dtype.char in "gG" else np.float64)
-    sizes = abs(a.real.astype(wide))
+    sizes = abs(a.real.astype(_wide(a.dtype)))
     if a.dtype.kind == "c":
         sizes += abs(a.imag)
     return sizes
@@ -118,7 +129,14 @@ def _of_sum(sizes: Array, terms: int, dtype: np.dtype[Any]) -> Array:
     """Bound of sums of `terms` products, of which the sizes add up to `sizes`."""
     info = np.finfo(dtype)
     roundoff = info.eps / 2
-    return np.asarray(terms * (sizes * (roundoff * UP) + info.smallest_subnormal), sizes.dtype)
+    bound = np.asarray(terms * (sizes * (roundoff * UP) + info.smallest_subnormal), sizes.dtype)
+    return _where_in_range(bound, sizes, dtype)
+
+
+def _where_in_range(bound: Any, sizes: Any, dtype: np.dtype[Any]) -> Any:
+    """Bound of outputs of at most these sizes: infinite where one, or a part of its sum, may be."""
+    largest = np.finfo(dtype).max.astype(sizes.dtype)
+    return np.where(sizes * UP + bound > largest, sizes.dtype.type(np.inf), bound)
 
 
 def _products(problem: Problem) -> int:
@@ -145,7 +163,7 @@ def _of_images(
         function, in1, in2, mode, boundary, fillvalue, axes, method
     )
     images, kernels = problem.image, problem.kernel
-    bound = np.zeros(shape, np.longdouble if problem.dtype.char in "gG" else np.float64)
+    bound = _zeros(shape, problem.dtype)
     if not bound.size:
         return bound
     first = _images.first_of(problem)
@@ -168,7 +186,7 @@ def _of_problem(problem: Problem, method: str, images: int = 1) -> Array:
     """Bound of a problem, one of a stack of `images` with the same kernel."""
     dtype = problem.dtype
     if dtype.kind in "iub" or not (problem.kernel.size and prod(problem.shape)):
-        return np.zeros(problem.shape, np.longdouble if dtype.char in "gG" else np.float64)
+        return _zeros(problem.shape, dtype)
     many = problem
     if images > 1:
         image = problem.image
@@ -211,8 +229,8 @@ def _of_tiles(problem: Problem, plan: Plan, whole: bool) -> Array:
     for (y0, y1), (x0, x1) in product(_shares(m_y, n_y), _shares(m_x, n_x)):
         read = extended[y0 : y1 + kh - 1 + more_y, x0 : x1 + kw - 1 + more_x]
         norm, exponent = _norm(read)
-        its = np.ldexp(UP * factor * norm * taps[0], exponent + taps[1])
-        bound[y0:y1, x0:x1] = its + least
+        sizes, errors = np.ldexp(UP * norm * taps[0] * np.array([1, factor]), exponent + taps[1])
+        bound[y0:y1, x0:x1] = _where_in_range(errors + least, sizes, problem.dtype)
     return bound
 
 
@@ -262,7 +280,7 @@ def _of_arrays(
     if not isinstance(task, _nd.Task):
         result = np.asarray(task)
         if result.dtype.kind in "iub" or not result.size:
-            return np.zeros(result.shape)
+            return _zeros(result.shape, result.dtype)
         return _of_sum(_size(result), 2, result.dtype)
     job, word = _nd.promoted(task)
     if task.dtype.kind in "iub":
@@ -277,6 +295,7 @@ def _of_arrays(
         # Rounded once more.
         info = np.finfo(task.dtype)
         bound = bound + (sizes + bound) * info.eps / 2 + info.smallest_subnormal
+        bound = _where_in_range(bound, sizes, task.dtype)
     return bound
 
 
@@ -309,8 +328,9 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
         factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
     together = tuple(i for i, paired in enumerate(job.paired) if not paired)
     (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
-    factors = (UP * factor * a * b).astype(sizes.dtype)
-    bound = np.ldexp(factors, power_a + power_b) + np.finfo(dtype).smallest_subnormal
+    largest = np.ldexp((UP * a * b).astype(sizes.dtype), power_a + power_b)
+    errors = np.ldexp((UP * factor * a * b).astype(sizes.dtype), power_a + power_b)
+    bound = _where_in_range(errors + np.finfo(dtype).smallest_subnormal, largest, dtype)
     bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
     # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
     return np.asarray(np.maximum(bound, by_sum))

@@ -249,9 +249,9 @@ def _of_images(
     """Explain one of the 2-D pair."""
     stack, _, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes, method)
     kernels = prod(stack.kernel.shape[:-2])
-    problem = _images.first_of(stack) if prod(shape) else stack
+    problem = _images.first_of(stack)
     images = prod(shape) // max(1, prod(stack.shape) * kernels)
-    if images > 1:
+    if images != 1 and axes is not None:
         problem = problem._replace(
             image=np.broadcast_to(problem.image, (images, *problem.image.shape))
         )
@@ -372,7 +372,8 @@ def explained(
 ) -> Explanation:
     """Explain one problem. `asked` is the method of one of the functions of any dimension."""
     known = Explanation(title, "plane", "direct", threads)
-    if not (problem.kernel.size and 0 not in problem.shape):
+    stack = problem.image.shape[:-2]
+    if not problem.kernel.size or 0 in stack + problem.shape:
         known.predicted, known.bound = 0.0, _sum_bound(problem, 1)
         return known
     chosen = _solve.plan_of(problem, method, once)

@@ -75,6 +75,8 @@ def stacked(
     if axes is None:
         correlate = name == "correlate2d"
         problem = prepare(name, correlate, in1, in2, mode, boundary, fillvalue, method)
+        if min(problem.shape) < 0:
+            raise ValueError("negative dimensions are not allowed")  # as NumPy says
         return problem, (0, 1), problem.shape
     arrays = np.asarray(in1), np.asarray(in2)
     ndim = max(a.ndim for a in arrays)
@@ -99,8 +101,13 @@ def stacked(
 
 
 def first_of(problem: Problem) -> Problem:
-    """Return the first of a stack of problems."""
-    image, kernel = (array[(0,) * (array.ndim - 2)] for array in (problem.image, problem.kernel))
+    """Return the first of a stack of problems; if there is none, one of zeros."""
+    image, kernel = (
+        array[(0,) * (array.ndim - 2)]
+        if array.size
+        else np.broadcast_to(array.dtype.type(), array.shape[-2:])
+        for array in (problem.image, problem.kernel)
+    )
     return problem._replace(image=image, kernel=kernel)
 
 

@@ -136,7 +136,7 @@ def _replacement(name: str, original: Function, dispatches: bool) -> Function:
         try:
             result = accelerated(*args, **kwargs)
         except _REFUSALS as refusal:
-            if _this_thread.fallbacks != before or _is_final(refusal, args, kwargs):
+            if _this_thread.fallbacks != before or _is_final(refusal):
                 raise
             reason = _reason(refusal)
         else:
@@ -158,24 +158,12 @@ def _foreign(values: Iterable[Any]) -> str | None:
     return None
 
 
-def _is_final(refusal: Exception, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether scipy must not be asked about the arguments that fastconv refused."""
-    # Both have warned of the cast by then, and go on to raise the same.
-    if str(refusal).startswith("could not cast `fillvalue` directly"):
-        return True
-    # Among these are the images for which scipy 1.17 ends the process.
-    return any(map(_is_empty, (*args, *kwargs.values())))
-
-
-def _is_empty(value: Any) -> bool:
-    """Whether `value` is an array or a list without elements."""
-    if isinstance(value, (list, tuple)):
-        try:
-            value = np.asarray(value)
-        except ValueError:  # ragged
-            return False
-    shape = getattr(value, "shape", None)
-    return isinstance(shape, tuple) and 0 in shape
+def _is_final(refusal: Exception) -> bool:
+    """Whether scipy must not be asked about what fastconv refused."""
+    # Both have warned of the cast by then, and go on to raise the same; at the other, scipy 1.17
+    # ends the process.
+    finals = "could not cast `fillvalue` directly", "an empty image cannot be extended"
+    return str(refusal).startswith(finals)
 
 
 def _reason(refusal: Exception) -> str:

@@ -134,10 +134,11 @@ def convolve2d(
     Notes
     -----
     With u the unit roundoff, every output has an error of at most ``n u sum |in1| |in2|`` over the
-    products it is the sum of, n of them, plus n times the smallest subnormal number. Each part of a
-    complex output is a sum of n = 2MN real products. The bound is Jeannerod and Rump's, "Improved
-    error bounds for inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34
-    (2013). Integers wrap around: they are exact modulo two to the power of their width.
+    products it is the sum of, n of them, plus n times the smallest subnormal number, if that sum of
+    sizes is in the type's range: else a part of the sum may overflow. Each part of a complex output
+    is a sum of n = 2MN real products. The bound is Jeannerod and Rump's, "Improved error bounds for
+    inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34 (2013). Integers
+    wrap around: they are exact modulo two to the power of their width.
 
     With method 'fft' every output of a tile has an error of at most ``21 log2(N) u`` times the
     2-norms of the tile and of the kernel, for tiles of N points, apart from underflow; integers
@@ -724,7 +725,7 @@ def sepfir2d(
 
     Notes
     -----
-    The error is at most ``(M + N) u sum |input| |hrow| |hcol|``, apart from underflow.
+    The error is at most ``(M + N) u sum |input| |hrow| |hcol|``, apart from underflow and overflow.
 
     Examples
     --------
