@@ -8,8 +8,11 @@ import inspect
 import itertools
 import subprocess
 import sys
+import threading
 import timeit
+from _thread import start_new_thread
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -691,6 +694,40 @@ def test_a_transform_of_what_is_not_finite_warns_as_in_scipy(function):
             with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match=words):
                 getattr(module, function)(in1, np.ones((1, 2)), method="fft")
         getattr(fastconv, function)(in1, np.ones((1, 2)))  # no warning
+
+
+@PAIR
+def test_that_warning_points_to_the_caller(function):
+    spoilt, ours = np.array([1, np.nan, 2]), getattr(fastconv, function)
+
+    def patched():
+        with fastconv.patched():
+            getattr(signal, function)(spoilt, [1.0, 2.0], method="fft")
+
+    for call in (
+        lambda: ours(spoilt, [1.0, 2.0], method="fft"),
+        lambda: ours(spoilt, [1.0, 2.0], method="fft", progress=lambda done, total: None),
+        patched,
+    ):
+        with pytest.warns(RuntimeWarning, match="^Use of fft") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@PAIR
+def test_that_warning_needs_no_caller(function):
+    ended = threading.Event()
+
+    def told(done, total):
+        ended.set()
+
+    def in_a_thread():
+        arguments = [1, np.nan, 2], [1.0, 2.0], "full", "fft"
+        start_new_thread(partial(getattr(fastconv, function), *arguments, progress=told), ())
+        ended.wait(60)
+
+    with pytest.warns(RuntimeWarning, match="^Use of fft"):
+        in_a_thread()
 
 
 @PAIR

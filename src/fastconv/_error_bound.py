@@ -133,7 +133,7 @@ def _of_sum(sizes: Array, terms: int, dtype: np.dtype[Any]) -> Array:
     return _where_in_range(bound, sizes, dtype)
 
 
-def _where_in_range(bound: Any, sizes: Any, dtype: np.dtype[Any]) -> Any:
+def _where_in_range(bound: Array, sizes: Array, dtype: np.dtype[Any]) -> Array:
     """Bound of outputs of at most these sizes: infinite where one, or a part of its sum, may be."""
     largest = np.finfo(dtype).max.astype(sizes.dtype)
     return np.where(sizes * UP + bound > largest, sizes.dtype.type(np.inf), bound)

@@ -8,6 +8,7 @@ of the 2-D engines; more are a sum of such problems, or go through SciPy's trans
 from __future__ import annotations
 
 import operator
+import sys
 import warnings
 from numbers import Number
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,8 +89,16 @@ def convolve(
         resolve(workers)
         return _written(task, out)
     if method == "fft" and not (_is_finite(a) and _is_finite(b)):
-        warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
+        warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=_stack_level())
     return computed(task, out, workers)
+
+
+def _stack_level() -> int:
+    """Where warnings point to: the first frame above that is not of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("fastconv."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def fftconvolve(
