@@ -136,9 +136,12 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, words, photograph, m
     monkeypatch.setattr(_demo, "FILTERS", _demo.FILTERS[:1])
     photograph.with_name("broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     assert main(["demo", *arguments]) == 1
-    last = capsys.readouterr().err.splitlines()[-1]
+    told = capsys.readouterr()
+    last = told.err.splitlines()[-1]
     assert last.startswith("python -m fastconv demo: ")
     assert words in last
+    # What can be known before all is measured is said before.
+    assert ("image:" in told.out) is ("picture.nonsense" in arguments)
 
 
 @pytest.mark.parametrize("missing", ["matplotlib", "scipy"])

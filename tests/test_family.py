@@ -665,8 +665,11 @@ def test_sepfir2d_has_scipys_dtypes_and_refusals(image):
         ("a", [1], [1]),
         (IMAGE.astype(np.dtype("f4").newbyteorder()), [1], [1]),
         (IMAGE.T[::-1], np.ones(6)[1::2], [1]),
+        ([[2**70, 1]], [1], [1]),
+        ([["1", "2+3j"]], [1], [1]),
+        (np.array([[2**70, 1]]), [1], [1]),
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_sepfir2d_takes_and_refuses_what_scipys_does(args):
     assert_alike("sepfir2d", *args)

@@ -300,6 +300,8 @@ def test_images_and_outs_that_are_not_the_plans_are_refused():
         (np.ones(3), (9, 9), "d", {}, ValueError),
         (np.ones((3, 3)), (9, 9, 9), "d", {}, ValueError),
         (np.ones((3, 3)), 9, "d", {}, TypeError),
+        (np.ones((3, 3)), (9.7, 9), "d", {}, TypeError),
+        (np.ones((3, 3)), (9, "9"), "d", {}, TypeError),
         (np.ones((3, 3)), (9, 9), "nonsense", {}, TypeError),
         (np.ones((3, 3)), (9, 9), "M8[s]", {}, (TypeError, ValueError)),
         (np.ones((3, 3)), (9, 9), "d", {"mode": "both"}, ValueError),

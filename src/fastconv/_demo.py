@@ -371,6 +371,8 @@ def run(path: Path | None, output: Path, workers: int | None) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     image = load(path)
+    if not output.parent.is_dir():  # not when all is measured
+        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
     print(
         f"image: {path or 'grace_hopper.jpg (matplotlib sample data)'}, "
         f"{image.shape[0]} x {image.shape[1]}, float64; fastconv threads: {threads}"

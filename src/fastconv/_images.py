@@ -146,7 +146,7 @@ def sepfir2d(
     dtype = np.dtype(np.complex128)
     if pixels.dtype.kind in "biufc" and pixels.dtype.char != "G":
         dtype = np.result_type(pixels, np.float32)
-    pixels = _taken(pixels, dtype, 2)
+    pixels = _taken(pixels if pixels.dtype.kind in "biufc" else image, dtype, 2)
     row, column = (_taken(taps, dtype, 1) for taps in (hrow, hcol))
     if row.size % 2 == 0 or column.size % 2 == 0:
         raise ValueError("hrow and hcol must be odd length")
@@ -162,10 +162,12 @@ def sepfir2d(
 
 def _taken(values: ArrayLike, dtype: np.dtype[Any], ndim: int) -> Array:
     """Convert an array where that is safe, anything else as assignment does."""
-    array = np.asarray(values, None if isinstance(values, np.ndarray | np.generic) else dtype)
+    array = np.asarray(values)
     if array.ndim != ndim:
         depth = "of too small depth" if array.ndim < ndim else "too deep"
         raise ValueError(f"object {depth} for desired array")
+    if not isinstance(values, np.ndarray | np.generic):
+        array = np.asarray(values, dtype)
     if not np.can_cast(array.dtype, dtype, "safe"):
         array.astype(dtype, casting="safe")  # refuses in numpy's words
     return converted(array, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         _solve.check_method(method)
         self.dtype = np.dtype(dtype)
         height, width = shape
-        self.shape = (int(height), int(width))
+        self.shape = (operator.index(height), operator.index(width))
         fill = fillvalue.copy() if isinstance(fillvalue, np.ndarray) else fillvalue
         self._arguments = (np.array(kernel), mode, boundary, fill, method, bool(correlate))
         # Stands for any image, and takes no memory.
