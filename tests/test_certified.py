@@ -143,6 +143,9 @@ def test_the_least_size_that_is_certain_is_proved(line, pair):
         # Off by `error`, and then rounded; the sum of sizes is |y| - error or more.
         assert error + u * (y + error) <= n * u * (y + error) * (1 + 1e-6)
         assert error + u * y <= n * u * (y - error) * (1 + 1e-5)
+    # Of a smaller one it is not.
+    y = 0.99 * least
+    assert error + u * y > n * u * (y - error)
     assert _fourier.least(plan._replace(engine="fft"), problem) == 0
     whole = problem_of("convolve2d", np.ones((40, 60), "h"), np.ones((3, 5), "h"))
     assert _fourier.least(plan, whole) == 0

@@ -215,6 +215,13 @@ def test_what_dask_cannot_do_is_refused():
         fastconv.convolve(lazy, k, "most")
 
 
+@pytest.mark.parametrize(("taps", "sizes"), [(1, 20), (8, 20), (39, 20), (40, 40), (41, 40)])
+def test_chunks_are_those_of_the_image_unless_they_are_shorter_than_half_the_halo(taps, sizes):
+    image, kernel = da.ones((120, 120), chunks=20), np.ones((taps, 1))
+    result = fastconv.convolve2d(image, kernel, "same")
+    assert result.chunks == ((sizes,) * (120 // sizes), (20,) * 6)
+
+
 def test_threads_of_dask_compute_chunks_side_by_side():
     rng = np.random.default_rng(7)
     x, k = small_numbers(rng, (300, 200)), small_numbers(rng, (9, 9))

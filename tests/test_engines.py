@@ -12,7 +12,7 @@ from cases import BOUNDARIES, CALLS, FUNCTIONS, floats, numbers, same_bits, whol
 from test_layouts import LAYOUTS, OUT_LAYOUTS, OVERLAPS
 
 import fastconv
-from fastconv import _solve
+from fastconv import _error_bound, _solve
 from fastconv._dispatch import engine_for
 
 WORKERS = (1, 2, 3, 5)
@@ -446,3 +446,34 @@ def test_the_peak_is_measured_by_as_many_multiply_adds_as_are_counted():
         engine = engine_for("direct", word)
         wide = engine.BUILD["level"] == "v4" or platform.machine() in ("aarch64", "arm64")
         assert engine._multiply_adds(5) == 5 * 4 * (6 if wide else 3)
+
+
+# --- facts that a choice rests on ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "mode", "boundary"), CALLS)
+def test_the_zeros_around_are_counted(function, mode, boundary):
+    shapes = [((6, 7), (2, 3)), ((2, 3), (6, 7)), ((1, 9), (1, 4))]
+    for shape, taps in [*shapes, ((3, 9), (9, 2))][: 3 if mode == "valid" else 4]:
+        problem = problem_of(function, np.ones(shape), np.ones(taps), mode, boundary, 0)
+        # What the outputs are made of: 1 where it is of the image.
+        read = _error_bound._extended(problem)
+        inputs = [m + k - 1 for m, k in zip(problem.shape, problem.kernel.shape, strict=True)]
+        read = read[: inputs[0], : inputs[1]]
+        zeros = []
+        for axis in (1, 0):
+            (places,) = np.nonzero(read.any(axis))
+            zeros.append(min(places[0], inputs[1 - axis] - 1 - places[-1]))
+        assert _solve._slack(problem) == tuple(zeros)
+
+
+def test_integers_that_a_transform_could_not_round_are_not_transformed():
+    """Whichever pixel is the large one among some."""
+    rng = np.random.default_rng(31)
+    kernel = rng.integers(-(1 << 20), 1 << 20, (90, 80))
+    for large in (True, False):
+        image = rng.integers(-9, 9, (600, 600))
+        if large:
+            image[300:, 300:] = 1 << 40
+        engine = fastconv.explain(image, kernel, "same").engine
+        assert engine == ("direct" if large else "certified")

@@ -207,6 +207,18 @@ def test_stacks_have_the_bounds_of_their_images(method):
     assert empty.shape == (0, 2, 60, 70)
 
 
+def test_the_bound_of_a_stack_is_that_of_its_own_engine():
+    rng = np.random.default_rng(12)
+    x, k = rng.random((64, 40, 40)), rng.random((1, 13, 13))
+    arguments = {"axes": (1, 2), "method": "fast"}
+    assert fastconv.explain(x[:1], k, "same", **arguments).engine == "direct"
+    assert fastconv.explain(x, k, "same", **arguments).engine == "fft"
+    for images, method in ((x[:1], "direct"), (x, "fft")):
+        bound = fastconv.error_bound(images, k, "same", **arguments)
+        expected = fastconv.error_bound(images, k, "same", axes=(1, 2), method=method)
+        assert np.array_equal(bound, expected)
+
+
 def test_half_precision_is_rounded_twice():
     rng = np.random.default_rng(6)
     x, k = (rng.random(n).astype(np.float16) for n in (300, 20))
