@@ -89,8 +89,8 @@ def test_an_interrupt_ends_a_call(name):
 {ready}
 small, taps = kernel(200, 300), kernel(5, 5)
 expected = fastconv.convolve2d(small, taps)
-interrupt()
 try:
+    interrupt()
     {CALLS[name]}
 except KeyboardInterrupt as error:
     print("interrupted", error)
@@ -207,8 +207,8 @@ print("interrupted" if ended > 2 else ended)
 def test_a_process_ends_well_while_a_thread_is_in_scipys_transform():
     script = """
 import scipy.fft
-interrupt()
 try:
+    interrupt()
     fastconv._fftn._along(1, lambda a, **how: scipy.fft.rfft(a, 10**7, **how),
         kernel(2, 30000, dtype='g'), np.empty((2, 5 * 10**6 + 1), 'G'), 2)
 except KeyboardInterrupt:
@@ -234,8 +234,8 @@ class Enough(Exception):
 def handler(number, frame):
     raise Enough(number)
 
-interrupt(handler)
 try:
+    interrupt(handler)
     fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method="direct")
 except Enough as error:
     print(error.args[0] == signal.SIGALRM)
@@ -298,8 +298,8 @@ end = time.monotonic() + 1.0
 threads = [threading.Thread(target=work) for _ in range(2)]
 for thread in threads:
     thread.start()
-interrupt()
 try:
+    interrupt()
     fastconv.convolve2d(image(16384, 16384), kernel(255, 255), method="direct")
 except KeyboardInterrupt:
     for thread in threads:
