@@ -483,6 +483,7 @@ class Case:
     theirs = None  # the same by scipy, where there is such a call
     several = None  # shape of a stack, and a function from a place in it to image and kernel
     moved = None  # axes of rows and columns in the result of a stack
+    told = None  # what explain or error_bound tells of the call
 
     def refusable(self, error):
         """Whether an exception is right that scipy does not raise."""
@@ -576,7 +577,7 @@ def plane_case(draws):
     case = Case(name, operands, (*arguments, f"method={method}"), ours)
     for_plane(case, method, *operands)
     if draws.integers(0, 63) == 1:
-        case.explain = lambda: fastconv.explain(*operands, *arguments, function=name, method=method)
+        case.told = lambda tell: tell(*operands, *arguments, function=name, method=method)
     return case
 
 
@@ -683,6 +684,9 @@ def stack_case(draws, name, shapes, dtypes, wide, mode, boundary, fill, method):
     for_plane(case, method, *one)
     case.several = shape, lambda place: (whole[0][place], whole[1][place])
     case.moved = (y, x)
+    if draws.integers(0, 15) == 1:
+        kwargs = {"axes": axes, "method": method}
+        case.told = lambda tell: tell(*operands, mode, boundary, fill, function=name, **kwargs)
     return case
 
 
@@ -774,7 +778,7 @@ def nd_case(draws):
     case.dtype, case.refusable = dtype, refusable
     if draws.integers(0, 63) == 1:
         kwargs = {"axes": axes} if in_float else {"method": method}
-        case.explain = lambda: fastconv.explain(*operands, mode, function=name, **kwargs)
+        case.told = lambda tell: tell(*operands, mode, function=name, **kwargs)
     return case
 
 
@@ -937,6 +941,10 @@ def check(draws, case):
         require(alike(np.array(operand), its), "an operand was written to")
     if isinstance(y, Exception):
         check_refusal(case, y)
+        if case.told is not None:
+            for tell in (fastconv.explain, fastconv.error_bound):
+                other = outcome(lambda tell=tell: case.told(tell))
+                require(type(other) is type(y), tell, "does not refuse it:", repr(other)[:200])
         return
     dtype = case.dtype()
     require(isinstance(y, np.ndarray | np.generic), "a", type(y))
@@ -975,9 +983,41 @@ def check(draws, case):
         ]
         other = case.ours(operands, workers=pick(draws, THREADS))
         require(alike(np.asarray(other), np.asarray(y)), "not the same bits done again")
-    explain = getattr(case, "explain", None)
-    if explain is not None:
-        str(explain())
+    if case.told is not None:
+        check_told(case, y)
+
+
+def check_told(case, y):
+    """What is told of a call: that it can be done, and a bound that no error exceeds."""
+    str(case.told(fastconv.explain))
+    if any(np.asarray(operand).dtype.kind not in "biufc" for operand in case.operands):
+        return
+    bound = case.told(fastconv.error_bound)
+    require(bound.shape == np.shape(y), "a bound of shape", bound.shape)
+    if case.several is None:
+        check_bound(bound, y, case.expected())
+        return
+    bounds, result = (np.moveaxis(array, case.moved, (-2, -1)) for array in (bound, y))
+    for place, one in images_of(case):
+        check_bound(bounds[place], result[place], one.expected())
+
+
+def check_bound(bound, y, expected):
+    """Hold a result against the bound of each output."""
+    if expected.values is None:
+        return
+    exact = expected.values
+    if y.dtype.kind in "biu":
+        require(not bound.any(), "a bound of integers that is not zero")
+        return
+    wide = np.clongdouble if y.dtype.kind == "c" else np.longdouble
+    errors = np.asarray(y.astype(wide) - exact)
+    beyond = np.maximum(abs(errors.real), abs(errors.imag)) > bound
+    if expected.spoilt is not None:
+        beyond &= np.isfinite(y)
+    require(not beyond.any(), "an error above its bound at", np.argwhere(beyond)[:1].tolist())
+    if expected.spoilt is None and y.dtype.char != "e":
+        require(np.isfinite(bound).all(), "no bound where nothing overflows")
 
 
 def native(array):
