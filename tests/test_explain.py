@@ -146,6 +146,21 @@ def test_threads_share_a_tile_or_have_one_each(images, side, taps, tiles):
     assert told.memory == (1 + tiles) * 16 * height * width  # and the kernel's spectrum
 
 
+@pytest.mark.parametrize("dtype", "qfd")
+@pytest.mark.parametrize("spoilt", [0, 1, 2, None])
+def test_of_a_stack_of_kernels_all_must_be_separable_if_one_must(spoilt, dtype):
+    images, kernels = np.ones((3, 20, 20), dtype), np.ones((3, 3, 3), dtype)
+    if spoilt is not None:
+        kernels[spoilt, 1, 1] = 2
+    arguments = {"axes": (1, 2), "method": "separable"}
+    for function in (fastconv.convolve2d, explain, fastconv.error_bound):
+        if spoilt is None:
+            function(images, kernels, **arguments)
+        else:
+            with pytest.raises(ValueError, match="the kernel is not separable"):
+                function(images, kernels, **arguments)
+
+
 NOTHING = [
     ((0, 6, 7), (1, 3, 3)), ((0, 6, 7), (0, 2, 2)), ((5, 5, 0, 1), (5, 2, 1, 1)),
     ((0, 6, 1), (1, 5, 1)), ((1, 4, 4), (0, 2, 2)), ((2, 0, 3), (1, 2, 2)), ((3, 2, 2), (1, 0, 0)),

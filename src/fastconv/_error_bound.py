@@ -164,13 +164,11 @@ def _of_images(
     )
     images, kernels = problem.image, problem.kernel
     bound = _zeros(shape, problem.dtype)
-    if not bound.size:
+    if method == "separable":
+        _images.check_separable(problem)
+    if not bound.size or problem.dtype.kind in "iub":
         return bound
     first = _images.first_of(problem)
-    if problem.dtype.kind in "iub":
-        if first.kernel.size:
-            _solve.choose(first, method)  # refuses what it must
-        return bound
     stack = np.broadcast_shapes(images.shape[:-2], kernels.shape[:-2])
     count = prod(stack) // prod(kernels.shape[:-2])
     outs = np.moveaxis(bound, pair, (-2, -1))

@@ -249,6 +249,8 @@ def _of_images(
     """Explain one of the 2-D pair."""
     stack, _, shape = _images.stacked(function, in1, in2, mode, boundary, fillvalue, axes, method)
     kernels = prod(stack.kernel.shape[:-2])
+    if method == "separable":
+        _images.check_separable(stack)
     problem = _images.first_of(stack)
     images = prod(shape) // max(1, prod(stack.shape) * kernels)
     if images != 1 and axes is not None:

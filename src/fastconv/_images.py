@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv._parts import assign
+from fastconv._parts import assign, places
 from fastconv._problem import check_out, converted, prepare
 from fastconv._slices import solve_batch
-from fastconv._solve import check_method, compute, solve
+from fastconv._solve import check_method, choose, compute, solve
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -109,6 +109,14 @@ def first_of(problem: Problem) -> Problem:
         for array in (problem.image, problem.kernel)
     )
     return problem._replace(image=image, kernel=kernel)
+
+
+def check_separable(problem: Problem) -> None:
+    """Refuse a stack of kernels of which one is no outer product."""
+    kernels, first = problem.kernel, first_of(problem)
+    if kernels.size and 0 not in problem.image.shape[:-2] + problem.shape:
+        for place in places(kernels.shape[:-2]):
+            choose(first._replace(kernel=kernels[place]), "separable")
 
 
 def axes_of(axes: Any, ndim: int) -> tuple[int, int]:
