@@ -477,3 +477,16 @@ def test_integers_that_a_transform_could_not_round_are_not_transformed():
             image[300:, 300:] = 1 << 40
         engine = fastconv.explain(image, kernel, "same").engine
         assert engine == ("direct" if large else "certified")
+
+
+@pytest.mark.parametrize(("pixel", "tap", "side"), [(1, 1, 289), (1j, 1, 204), (1j, 1j, 144)])
+def test_what_is_small_counts_products_of_real_numbers(pixel, tap, side):
+    """About two million: a little less is small, a little more is not."""
+    for n, small in ((side, True), (side + 2, False)):
+        problem = problem_of("convolve2d", np.full((n, n), pixel), np.full((5, 5), tap), "same")
+        assert _solve.is_small(problem, "auto") is small
+
+
+def test_complex_numbers_without_imaginary_parts_are_as_many_products_as_real_ones():
+    problem = problem_of("convolve2d", np.ones((280, 280), "D"), np.ones((5, 5), "D"), "same")
+    assert _solve.is_small(problem, "auto")

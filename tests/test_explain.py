@@ -56,6 +56,7 @@ def test_typical_calls_are_explained(case):
     lines = str(told).splitlines()
     assert lines[0].startswith(kwargs.get("function", "convolve2d"))
     assert engine in lines[1]
+    assert engine not in dict(told.others)
     assert all(len(line) <= 100 for line in lines[1:])
 
 
