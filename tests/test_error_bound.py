@@ -364,3 +364,96 @@ def test_bounds_of_nothing_have_the_precision_of_all_others(function):
             result = getattr(fastconv, function)(x, k, "same")
             assert bound.shape == result.shape
             assert bound.dtype == np.result_type(result.real, np.float64)
+
+
+# Functions, axes along which nothing is convolved, and shapes.
+ROWS = [
+    ("fftconvolve", (64, 600), (64, 600), {"axes": 1}),
+    ("oaconvolve", (600, 64), (600, 1), {"axes": 0}),
+    ("fftconvolve", (4, 20, 20, 20), (4, 20, 20, 20), {"axes": (1, 2, 3)}),
+    ("fftconvolve", (9, 64, 64), (9, 33, 33), {"axes": (1, 2)}),
+    ("fftconvolve", (12, 30, 12, 30), (12, 30, 1, 30), {"axes": (1, 3)}),
+    ("convolve", (20, 64, 18), (20, 1, 18), {"method": "fft"}),
+]
+
+
+def scaled(a, powers):
+    """Times two to some powers."""
+    if a.dtype.kind == "c":
+        return (scaled(a.real, powers) + 1j * scaled(a.imag, powers)).astype(a.dtype)
+    return np.ldexp(a, powers)
+
+
+@pytest.mark.parametrize("char", "fdFDgG")
+@pytest.mark.parametrize(("function", "shape", "taps", "keywords"), ROWS)
+def test_arrays_of_a_stack_are_of_a_size_each(function, shape, taps, keywords, char):
+    """As near to the ends of the range as they may be; each is as accurate as it is alone."""
+    rng = np.random.default_rng(13)
+    end = int(np.finfo(char).maxexp)
+    axis = next(i for i in range(len(shape)) if i not in np.ravel(keywords.get("axes", (0, 2))))
+    powers = rng.permuted(np.resize([end - 60, 0, 5, -end // 2, 60 - end], shape[axis]))
+    x, k = numbers(rng, shape, char), numbers(rng, taps, char)
+    spread = scaled(x, np.expand_dims(powers, [i for i in range(len(shape)) if i != axis]))
+    y = getattr(fastconv, function)(spread, k, **keywords)
+    bound = fastconv.error_bound(spread, k, function=function, **keywords)
+    keywords = {"function": function, **keywords}
+    one_by_one = fastconv.explain(spread, k, **keywords).engine == "scipy.fft"
+    least = np.finfo(np.empty(0, char).real.dtype).smallest_subnormal
+    for i, power in enumerate(powers):
+        place = (slice(None),) * axis + (slice(i, i + 1),)
+        one, its = x[place], k[place] if k.shape[axis] > 1 else k
+        alone = fastconv.convolve(one, its, method="direct")
+        of_sum = fastconv.error_bound(one, its, function="convolve", method="direct")
+        with np.errstate(over="ignore"):
+            error = abs(scaled(y[place], -power) - alone)
+            allowed = scaled(bound[place], -power)
+            underflow = scaled(least, -power)
+        assert (error <= 2 * (allowed + of_sum)).all()
+        norms = np.linalg.norm(one.astype("D")) * np.linalg.norm(its.astype("D"))
+        if one_by_one:
+            times = 1000 + its.size  # of the transform, or the sum
+            assert (allowed < times * np.finfo(char).eps * norms + 2 * underflow).all()
+
+
+@pytest.mark.parametrize("mode", ["full", "same"])
+def test_an_axis_that_is_broadcast_may_be_cut(mode):
+    rng = np.random.default_rng(14)
+    for shape, taps, axes in (((1, 4, 3, 4), (3, 4, 3, 4), (0, 2)), ((1, 90), (7, 90), 1)):
+        x, k = rng.random(shape), rng.random(taps)
+        y = fastconv.oaconvolve(x, k, mode, axes=axes)
+        bound = fastconv.error_bound(x, k, mode, axes=axes, function="oaconvolve")
+        assert bound.shape == y.shape
+        exact = fastconv.oaconvolve(x.astype("g"), k.astype("g"), mode, axes=axes)
+        assert (abs(y - exact) <= 2 * bound).all()
+
+
+def test_a_part_of_a_sum_may_overflow_in_a_transform_too():
+    """An image that is zero nearly everywhere, so that nothing else tells of it."""
+    x = np.zeros(4000, "f")
+    x[100:110:2], x[101:111:2] = 1.5e38, -1.5e38
+    k = np.array([1, -1] * 5, "f")
+    with np.errstate(all="ignore"):
+        assert not np.isfinite(fastconv.convolve(x, k, method="fft")[109])
+    assert fastconv.error_bound(x, k, function="convolve", method="fft")[109] == np.inf
+    small = fastconv.error_bound(x / 100, k, function="convolve", method="fft")
+    assert np.isfinite(small).all()
+
+
+def test_sizes_of_complex_numbers_near_the_largest_are_in_the_range():
+    x = np.array([[1.2e308 + 1.2e308j, 1]])
+    for k in ([[1e-300]], [[1e-300, 0]], [[1e-300j, 1e-300]]):
+        exact = fastconv.convolve2d(x * 1e-200, k) * 1e200
+        bound = fastconv.error_bound(x, k)
+        assert np.isfinite(bound).all()
+        assert (bound >= 1e-16 * abs(exact)).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_of_a_line_no_tap_reaches_farther_than_it_does(value):
+    x = np.arange(1.0, 9)
+    for k in ([value, 1, 1], [1, value, 1], [1, 1, value]):
+        for mode in ("full", "same", "valid"):
+            for method in ("auto", "direct"):
+                y = fastconv.convolve(x, k, mode, method)
+                bound = fastconv.error_bound(x, k, mode, function="convolve", method=method)
+                assert np.array_equal(np.isfinite(bound), np.isfinite(y))

@@ -147,6 +147,11 @@ def test_threads_share_a_tile_or_have_one_each(images, side, taps, tiles):
     assert told.memory == (1 + tiles) * 16 * height * width  # and the kernel's spectrum
 
 
+def test_what_a_result_would_warn_of_is_not_warned_of():
+    with np.errstate(all="raise"):
+        assert explain(1e308, 10.0, function="convolve").engine == "product"
+
+
 @pytest.mark.parametrize("dtype", "qfd")
 @pytest.mark.parametrize("spoilt", [0, 1, 2, None])
 def test_of_a_stack_of_kernels_all_must_be_separable_if_one_must(spoilt, dtype):

@@ -668,8 +668,9 @@ def test_sepfir2d_has_scipys_dtypes_and_refusals(image):
         ([[2**70, 1]], [1], [1]),
         ([["1", "2+3j"]], [1], [1]),
         (np.array([[2**70, 1]]), [1], [1]),
+        ([[np.clongdouble(1), 2]], [1], [1]),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_sepfir2d_takes_and_refuses_what_scipys_does(args):
     assert_alike("sepfir2d", *args)

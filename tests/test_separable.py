@@ -411,6 +411,45 @@ def test_numbers_at_both_ends_of_the_range_keep_the_bound(dtype, record_ratio):
             record_ratio(f"{np.dtype(dtype)}, separable, ends", ratio)
 
 
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("large", ["u", "v"])
+def test_what_underflows_is_not_multiplied_by_what_comes_last(pair, large, record_ratio):
+    """Factors of the ends of the range; images narrow enough for columns to go first, or not."""
+    rng = np.random.default_rng(16)
+    end = int(np.finfo(pair[1]).maxexp)
+    u, v = np.full(9, 2.0 ** (-end * 2 // 3)), np.full(9, 2.0 ** (end // 2))
+    u[4] = 1
+    k = outer(u, v).astype(pair[1])
+    if large == "u":
+        k = k.T
+    for width in (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33):
+        for shape in ((40, width), (width, 40)):
+            x = np.ldexp(floats(rng, shape, pair[1]), -end // 2).astype(pair[0])
+            x[rng.random(shape) < 0.5] = 0
+            if pair[0] in "FD":
+                x = x * np.array(1j if width % 2 else 1 + 1j, pair[0])
+            y = fastconv.convolve2d(x, k, "same", method="separable")
+            ratio = check_sums(y, "convolve2d", x, k, "same")
+            record_ratio(f"{np.result_type(x, k)}, separable, both ends", ratio)
+
+
+@pytest.mark.parametrize("char", "FD")
+def test_columns_that_go_first_do_so_for_an_image_that_is_not_real_after_all(char):
+    """What is complex by an imaginary part of zero alone is real, unless something is infinite."""
+    real = np.empty(0, char).real.dtype
+    end = int(np.finfo(char).maxexp)
+    u, v = np.full(9, 2.0 ** (-end * 2 // 3)), np.full(9, 2.0 ** (end // 2))
+    u[4] = 1
+    for k in (outer(u, v).astype(real), outer(v, u).astype(real)):
+        for width in range(1, 20):
+            x = np.zeros((40_000, width), char)  # of several tiles
+            x[30_000, -1] = 2.0 ** (-end // 2)
+            expected = fastconv.convolve2d(x, k, "same", method="direct")
+            x[0, 0] = np.inf
+            y = fastconv.convolve2d(x, k, "same", method="separable")
+            assert same_bits(y[20_000:], expected[20_000:])
+
+
 @pytest.mark.parametrize("dtype", "fd")
 def test_a_row_whose_sum_leaves_the_range_under_a_small_tap_does_not_spoil_the_result(dtype):
     largest = np.finfo(dtype).max

@@ -612,6 +612,14 @@ cdef void take_tiles(
         hear_until(job.call, done, n_tiles)
 
 
+cpdef bint columns_first(Py_ssize_t m_y, Py_ssize_t m_x, int words) noexcept:
+    """Whether rows and columns change places: outputs that are narrower than a vector, and high.
+
+    A kernel's factors do so, too: the columns are summed with u, and the rows of sums with v.
+    """
+    return m_x * words < LANES and m_y > m_x
+
+
 cdef struct Taps:
     const char* first           # of the array they are packed from
     Py_ssize_t row              # bytes between rows
@@ -716,7 +724,7 @@ def run(
     # A complex tile done again: where the image is not finite, an imaginary part of zero counts.
     job.most_planes = words if job.separable else job.planes
     job.parts = planes if words == 1 else 1
-    transposed = job.x.m * words < LANES and job.y.m > job.x.m
+    transposed = columns_first(job.y.m, job.x.m, words)
     if transposed:
         transpose(&job)
     taps = v = u = taps_of(kernel, rotate, transposed)

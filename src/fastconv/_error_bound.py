@@ -119,9 +119,11 @@ def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 def _size(a: Array) -> Array:
     """Sizes of numbers, in the precision that bounds are computed in."""
-    sizes = abs(a.real.astype(_wide(a.dtype)))
+    sizes = np.asarray(abs(a.real.astype(_wide(a.dtype))))
     if a.dtype.kind == "c":
         sizes += abs(a.imag)
+        # No part of a product is larger than it would be of this, either.
+        sizes[np.isinf(sizes) & np.isfinite(a)] = np.finfo(sizes.dtype).max
     return sizes
 
 
@@ -238,14 +240,17 @@ def _shares(m: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(seams))
 
 
-def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, int]:
-    """2-norm of all that is finite, over two to a power, and that power: it is in the range."""
-    parts = np.stack([a.real, a.imag])
-    parts[~np.isfinite(parts)] = 0
-    exponent = int(np.frexp(np.max(abs(parts), initial=0))[1])
-    parts = np.ldexp(parts, -exponent).astype(np.float64)
-    squares = np.asarray(parts[0] ** 2 + parts[1] ** 2)
-    return np.sqrt(squares.sum(axes, keepdims=axes is not None)), exponent
+def _norm(a: Array, axes: tuple[int, ...] | None = None) -> tuple[Any, Any]:
+    """2-norms of all that is finite, over two to some power, and that: it is in the range."""
+    both = np.stack([a.real, a.imag])
+    both[~np.isfinite(both)] = 0
+    if axes is not None:
+        axes = (0, *(axis + 1 for axis in axes))
+    keep = axes is not None
+    exponents = np.frexp(np.max(abs(both), axes, keepdims=keep, initial=0))[1]
+    both = np.ldexp(both, -exponents).astype(np.float64)
+    norms = np.sqrt(np.square(both).sum(axes, keepdims=keep))
+    return (norms[0], exponents[0]) if keep else (norms, exponents)
 
 
 PADDED: dict[int, Any] = {FILL: "constant", WRAP: "wrap", SYMM: "symmetric"}
@@ -286,7 +291,11 @@ def _of_arrays(
     sizes = _sizes(task, job)
     if _nd.is_plane(job, word, task.method):
         problem = _nd.plane_problem(job, word)
-        bound = _of_problem(problem, task.method).reshape(job.shape)
+        if len(job.shape) == 1 and not all_finite(problem.kernel):
+            # Of a line, what lies outside is not multiplied.
+            bound = _of_sum(sizes, _products(problem), word)
+        else:
+            bound = _of_problem(problem, task.method).reshape(job.shape)
     else:
         bound = _of_space(_slices.collapse(job), word, task.method, sizes)
     if word != task.dtype:
@@ -311,7 +320,10 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
     terms = (1 + both) * prod(min(n, m) for n, m, paired in pairs if not paired)
     by_sum = _of_sum(sizes, terms, dtype)
     way = _nd.way_of(job, dtype, method)
+    # What is one transform, or may be of one tile.
+    together = tuple(i for i, paired in enumerate(job.paired) if not paired)
     if way.slices is None:
+        together = tuple(_fftn.convolved(job))
         points = prod(_fftn.fast_lengths(_fftn.full_lengths(job)))
         factor = _fftn.C * log2(points) * float(np.finfo(dtype).eps) / 2
     else:
@@ -324,11 +336,15 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
             _error.error(plan.word, plan.height, plan.width, plan.line, real) for plan in plans
         )
         factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
-    together = tuple(i for i, paired in enumerate(job.paired) if not paired)
     (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
-    largest = np.ldexp((UP * a * b).astype(sizes.dtype), power_a + power_b)
-    errors = np.ldexp((UP * factor * a * b).astype(sizes.dtype), power_a + power_b)
-    bound = _where_in_range(errors + np.finfo(dtype).smallest_subnormal, largest, dtype)
+    places = zip(job.start, job.shape, strict=True)
+    wanted = tuple(
+        slice(None) if i in together else slice(start, start + length)
+        for i, (start, length) in enumerate(places)
+    )
+    norms, powers = (UP * a * b).astype(sizes.dtype)[wanted], (power_a + power_b)[wanted]
+    errors = np.ldexp(factor * norms, powers) + np.finfo(dtype).smallest_subnormal
+    bound = _where_in_range(errors, np.ldexp(norms, powers), dtype)
     bound = np.broadcast_to(bound, job.shape).reshape(sizes.shape)
     # Slices that are not transformed, for an Inf or a NaN or their kernels, are summed.
     return np.asarray(np.maximum(bound, by_sum))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv import _fftn, _images, _nd, _plan, _rank_one, _solve
+from fastconv import _fftn, _images, _nd, _plan, _solve
 from fastconv._dispatch import engine_for
 from fastconv._error import growth
 from fastconv._slices import Job, calls, collapse, predict, stacked
@@ -294,9 +294,10 @@ def _of_arrays(
         known = Explanation(f"{function} of {left}, mode '{mode}'", "scipy", "scipy", threads)
         known._rows.append(("reason", f"fastconv has no engine for {left}"))
         return known
-    task = _nd.task_of(function, a, b, mode, method, axes)
+    with np.errstate(all="ignore"):
+        task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
-        result = np.asarray(task)
+        result = np.asarray(task)  # of what takes no sum, which is the quickest way to tell of it
         title = _title(function, a, b, mode, result.shape, result.dtype)
         return Explanation(title, "multiply", "product", threads)
     title = _title(function, a, b, mode, task.job.shape, task.dtype)
@@ -391,7 +392,7 @@ def explained(
             fast = f"it would be {1 / ratio:.1f} times as fast, but"
         known.others += (("fft", f"{fast} has an error bound of its own"),)
     can = {"direct": True, "separable": False, "fft": bool(fft.word)}
-    can["separable"] = _rank_one.factors(problem.kernel) is not None
+    can["separable"] = _solve.factors_of(problem) is not None
     names = (name for name in can if can[name])
     known._force = tuple(name for name in names if name not in (method, known.engine))
     return known

@@ -111,17 +111,38 @@ def fits(job: Job) -> bool:
     return C * max(1.0, log2(points)) * 2.0**-53 * norm(job.a) * norm(job.b) < 0.25
 
 
-def _scaled(a: Array) -> tuple[Array, int]:
-    """Array divided by a power of two, where its numbers are far from one, and the exponent."""
-    info = np.finfo(a.dtype)
-    words = a.view(info.dtype) if a.dtype.kind == "c" else a
-    largest = max(max(abs(words[part].max()), abs(words[part].min())) for part in parts(words))
-    exponent = int(np.frexp(largest)[1])
-    if abs(exponent) < int(info.maxexp) // 4:
-        return a, 0
+def _words(a: Array) -> Array:
+    """Real numbers that a contiguous array is made of, with an axis more."""
+    return a.view(np.finfo(a.dtype).dtype).reshape(*a.shape, -1)
+
+
+def _scaled(a: Array, axes: list[int]) -> tuple[Array, Array]:
+    """Array divided by powers of two, where its numbers are far from one, and the exponents.
+
+    What is transformed together, along all the `axes`, has one of them.
+    """
+    words = _words(a)
+    limit = int(np.finfo(a.dtype).maxexp) // 4
+    ones = [1 if i in axes else n for i, n in enumerate(a.shape)]
+    together = (*axes, a.ndim)
+    largest = np.zeros((*ones, 1), words.dtype)
+    for part in parts(words):
+        its = largest[tuple(slice(None) if i in together else s for i, s in enumerate(part))]
+        for most in (words[part].max, words[part].min):
+            np.maximum(its, abs(most(axis=together, keepdims=True)), out=its)
+    exponents = np.frexp(largest)[1]
+    exponents[abs(exponents) < limit] = 0
+    if not exponents.any():
+        return a, exponents
     result = np.empty_like(words)
-    applied(lambda x, out: np.ldexp(x, -exponent, out=out), result, words)
-    return result.view(a.dtype), exponent
+    applied(_multiply, result, words, np.broadcast_to(-exponents, words.shape))
+    return result.view(a.dtype).reshape(a.shape), exponents
+
+
+def _multiply(words: Array, exponents: Array, out: Array) -> None:
+    """Multiply by powers of two."""
+    with np.errstate(all="ignore"):
+        np.ldexp(words, exponents, out=out)
 
 
 # SciPy's threads take lines in vectors, and those left over one by one. Where the compiler fused
@@ -298,11 +319,6 @@ def _product(a: Array, b: Array, workers: int) -> Array:
     return result
 
 
-def _scale(words: Array, exponent: int) -> None:
-    with np.errstate(all="ignore"):
-        np.ldexp(words, exponent, out=words)
-
-
 def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     """Compute a collapsed job of finite numbers into `out`; of integers that `fits`."""
     fft = import_module("scipy.fft")
@@ -310,15 +326,15 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     axes, lengths = convolved(job), fast_lengths(full_lengths(job))
     last, n = axes[-1], lengths[-1]
     a, b = job.a, job.b
-    exponents = 0
+    exponents = np.zeros((), np.intc)
     if dtype.kind in "iu":
         a, b = (contiguous(x, np.dtype(np.float64)) for x in (a, b))
     else:
         word = dtype.type(0).real.dtype
         a, b = (contiguous(x, dtype if x.dtype.kind == "c" else word) for x in (a, b))
-        a, exponent_a = _scaled(a)
-        b, exponent_b = _scaled(b)
-        exponents = exponent_a + exponent_b
+        a, exponents_a = _scaled(a, axes)
+        b, exponents_b = _scaled(b, axes)
+        exponents = exponents_a + exponents_b
     real = a.dtype.kind == b.dtype.kind == "f"
 
     def forward(a: Array) -> Array:
@@ -365,6 +381,11 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
         return some
 
     _along(last, finish, spectrum, out, workers)
-    if exponents:
-        words = out.reshape(-1).view(np.finfo(dtype).dtype)
-        _in_place(partial(_scale, exponent=exponents), words, workers=workers)
+    if exponents.any():
+        words = _words(out)
+        exponents = np.broadcast_to(exponents, words.shape)
+        _share(
+            lambda part: _multiply(words[part], exponents[part], words[part]),
+            deque(parts(words)),
+            workers,
+        )

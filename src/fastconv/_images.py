@@ -154,7 +154,8 @@ def sepfir2d(
     dtype = np.dtype(np.complex128)
     if pixels.dtype.kind in "biufc" and pixels.dtype.char != "G":
         dtype = np.result_type(pixels, np.float32)
-    pixels = _taken(pixels if pixels.dtype.kind in "biufc" else image, dtype, 2)
+    # A list may hold what complex128 is safe for and an array is not.
+    pixels = _taken(image if isinstance(image, list | tuple) else pixels, dtype, 2)
     row, column = (_taken(taps, dtype, 1) for taps in (hrow, hcol))
     if row.size % 2 == 0 or column.size % 2 == 0:
         raise ValueError("hrow and hcol must be odd length")

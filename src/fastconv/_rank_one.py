@@ -46,13 +46,16 @@ def _may_be(kernel: Array) -> bool:
 
 
 @np.errstate(all="ignore")
-def factors(kernel: Array) -> tuple[Array, Array] | None:
+def factors(kernel: Array, columns_first: bool = False) -> tuple[Array, Array] | None:
     """Column u and row v whose product is the kernel, or None.
 
     Integers: exactly, modulo two to their width. Floating-point: up to rounding, zeros exactly, and
-    none subnormal. No element of u is larger than 1, so that sums of rows leave the range no
-    earlier than the defining sum may.
+    none subnormal. No element of the factor that is summed with last, u unless the columns go
+    first, is larger than 1: it would multiply what the sums before have lost by underflow.
     """
+    if columns_first:
+        found = factors(kernel.T)
+        return None if found is None else (found[1].T, found[0].T)
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
     core = distinct(kernel)

@@ -60,12 +60,12 @@ class Direct:
 
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
-        if problem.dtype.kind == "c":
-            kernel = problem.kernel
-            problem = _complete(problem)
-            if self.factors is not None:
-                problem = problem._replace(kernel=kernel)
-        run(problem, out, workers, self.factors)
+        factors = self.factors
+        if problem.dtype.kind == "c" and (factors is None or problem.image.dtype.kind != "c"):
+            whole = _complete(problem)
+            if whole is not problem:
+                problem, factors = whole, None  # it may be another factor that is the last
+        run(problem, out, workers, factors)
 
 
 DIRECT = Direct(_plan.Plan("direct"))
@@ -166,6 +166,13 @@ def facts(problem: Problem, rank_one: bool, transformable: bool, once: bool = Tr
     )
 
 
+def factors_of(problem: Problem) -> tuple[Array, Array] | None:
+    """Return the factors of the kernel, in the order in which the engine sums with them."""
+    engine = engine_for("direct", word_of(problem.dtype))
+    words = 1 + (problem.image.dtype.kind == "c")
+    return _rank_one.factors(problem.kernel, engine.columns_first(*problem.shape, words))
+
+
 def _transformable(problem: Problem) -> bool:
     if problem.dtype.kind in "iu":
         return _small_enough(problem)
@@ -192,7 +199,7 @@ def choose(
         known = facts(problem, rank_one, transformable, once)
         plan = _plan.decide(known, method, lanes())
         if plan.engine == "separable" and factors is None:
-            factors = _rank_one.factors(problem.kernel)
+            factors = factors_of(problem)
             if factors is not None:
                 return plan, factors
             if method == "separable":
@@ -227,7 +234,7 @@ def plan_of(problem: Problem, method: str, once: bool = True) -> _plan.Plan:
         return plan._replace(others=tuple((name, why) for name in _plan.ENGINES[method][1:]))
     choose(problem, method)  # refuses what it must
     may_gain = method == "separable" or _rank_one.may_gain(*problem.kernel.shape)
-    rank_one = may_gain and _rank_one.factors(problem.kernel) is not None
+    rank_one = may_gain and factors_of(problem) is not None
     known = facts(problem, rank_one, _transformable(problem), once)
     return _plan.decide(known, method, lanes())
 
