@@ -37,7 +37,7 @@ BUILD = {
     "CC": "gcc --coverage",
     "CFLAGS": "-O0 -w -fprofile-update=prefer-atomic -DCYTHON_INLINE=__inline__",
 }
-NO_DECISION = re.compile(r"\s*(def |#|for \w+ in prange)")
+NO_DECISION = re.compile(r"\s*(def |cpdef |#|for \w+ in prange)")
 NOT_OURS = re.compile(r"Py|PYX|unlikely|__pyx_parallel|__pyx_L\d+_error")
 
 VECTORS = "level baseline has three vectors of accumulators"
