@@ -422,3 +422,21 @@ def test_inputs_that_share_one_byte_swapped_dtype_are_converted(dtype):
     result = fastconv.convolve2d(image, image[:2, :2])
     assert result.dtype.isnative
     assert np.array_equal(result, fastconv.convolve2d(native, native[:2, :2]))
+
+
+@pytest.mark.parametrize("method", ["auto", "fft", "direct"])
+def test_large_numbers_are_finite_in_any_layout(method):
+    """Their sum is in the range in one order and not in another."""
+    rng = np.random.default_rng(2)
+    signs = np.where(np.arange(24) % 2, 1, -1).astype("f")
+    k = rng.random((24, 24), "f") * np.float32(4e37) * signs[:, None]
+    for shape in ((200, 200), (17, 19)):
+        x = (rng.standard_normal(shape) * 1e-5).astype("f")
+        y, other = (
+            fastconv.convolve2d(x, its, "same", method=method) for its in (k, np.asfortranarray(k))
+        )
+        assert same_bits(y, other)
+    flat = np.broadcast_to(np.float32(1e36), (40, 40))
+    x = (rng.standard_normal((300, 300)) * 1e-5).astype("f")
+    y, other = (fastconv.convolve2d(x, its, "same", method=method) for its in (flat, flat.copy()))
+    assert same_bits(y, other)

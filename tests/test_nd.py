@@ -696,6 +696,33 @@ def test_an_interrupt_while_some_threads_have_ended(long):
     assert not _fftn._running
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("shape", "taps", "axes"),
+    [
+        ((1, 30, 30, 30), (3, 24, 24, 24), None),
+        ((3, 24, 24, 24), (1, 30, 30, 30), None),
+        ((4, 30, 3), (4, 3, 1), None),
+        ((1, 40, 9), (12, 30, 9), 1),
+        ((12, 40, 1), (1, 30, 9), 1),
+    ],
+)
+def test_a_power_of_two_changes_no_bit_of_a_transform(shape, taps, axes, mode):
+    """An axis along which one array is broadcast may be cut, too."""
+    if mode == "valid" and not fits((shape, taps), mode) and axes is None:
+        return
+    rng = np.random.default_rng(22)
+    for char in "fFDg":
+        x, k = floats(rng, shape, char), floats(rng, taps, char)
+        power = -int(np.finfo(char).maxexp) * 3 // 5
+        tiny = (k * np.ldexp(np.empty(0, char).real.dtype.type(1), power)).astype(char)
+        arguments = {"mode": mode, "axes": axes}
+        y, small = (fftconvolve(x, its, **arguments) for its in (k, tiny))
+        back = np.ldexp(small.real, -power), np.ldexp(small.imag, -power)
+        assert np.array_equal(back[0], y.real)
+        assert np.array_equal(back[1], y.imag)
+
+
 def test_parts_are_done_without_threads_that_are_refused(monkeypatch):
     left = [2]
     start = _fftn.start_new_thread

@@ -20,6 +20,7 @@ from cases import (
 from oracle import exact
 
 import fastconv
+from fastconv import _parts, _rank_one
 from fastconv._rank_one import ROUNDING, factors, may_gain
 
 PAIRS = ("ff", "dd", "Ff", "Dd")
@@ -431,6 +432,61 @@ def test_what_underflows_is_not_multiplied_by_what_comes_last(pair, large, recor
             y = fastconv.convolve2d(x, k, "same", method="separable")
             ratio = check_sums(y, "convolve2d", x, k, "same")
             record_ratio(f"{np.result_type(x, k)}, separable, both ends", ratio)
+
+
+@pytest.mark.parametrize("dtype", "fdFD")
+def test_the_layout_does_not_show_where_a_window_beyond_the_outputs_leaves_the_range(dtype):
+    """Rows that are gathered end with the zeros around, those that are read in place do not."""
+    rng = np.random.default_rng(2)
+    real = np.empty(0, dtype).real.dtype
+    far = np.ldexp(real.type(1), int(np.finfo(dtype).maxexp) - 12)
+    large = real.type(1 << 24)
+    u, v = np.array([1, 3, 5, 8, 7, 4, 2]) / 9, np.array([0.1, 0.3, 0.2, 0.5, 0.1, 1, 0.3])
+    v[-2] = large
+    for k in (outer(u, v).astype(real), outer(v, u).astype(real)):
+        for shape in ((40, 101), (101, 40), (600, 6), (6, 600), (600, 3)):
+            x = floats(rng, shape, dtype)
+            x[:, -1] *= far
+            x[-1] *= far / abs(x[-1]).max()
+            strided = np.zeros((shape[0], 2 * shape[1]), dtype)[:, ::2]
+            strided[...] = x
+            for mode in ("valid", "same"):
+                if mode == "valid" and min(shape) < 7:
+                    continue
+                results = [
+                    fastconv.correlate2d(z, k, mode, method="separable")
+                    for z in (x, strided, np.asfortranarray(x))
+                ]
+                assert same_bits(results[0], results[1])
+                assert same_bits(results[0], results[2])
+
+
+def test_whether_a_kernel_is_separable_does_not_depend_on_the_image():
+    for k in ([[1e300], [1e-20], [3e5]], [[1e300, 2e300], [1e-20, 2e-20]], [[1, 2], [2, 4]]):
+        found = set()
+        for kernel in (np.array(k), np.array(k).T):
+            for shape in ((50, 3), (3, 50), (50, 50)):
+                try:
+                    fastconv.convolve2d(np.ones(shape), kernel, "same", method="separable")
+                except ValueError:
+                    found.add(False)
+                else:
+                    found.add(True)
+        assert len(found) == 1
+
+
+def test_the_first_of_taps_as_large_is_the_same_in_any_layout(monkeypatch):
+    monkeypatch.setattr(_parts, "PART", 1 << 12)
+    k = np.ones((60, 70))
+    for places in (((10, 69), (59, 3)), ((5, 60), (5, 2), (3, 61)), ((0, 0), (59, 69))):
+        spotted = k.copy()
+        for place in places:
+            spotted[place] = -9
+        for layout in (spotted, np.asfortranarray(spotted), spotted[::-1][::-1]):
+            assert _rank_one._largest(layout) == min(places)
+        spotted[40, 40] = np.nan
+        for layout in (spotted, np.asfortranarray(spotted)):
+            assert _rank_one._largest(layout) == (40, 40)
 
 
 @pytest.mark.parametrize("char", "FD")

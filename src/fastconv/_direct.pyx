@@ -405,21 +405,20 @@ cdef void sum_rows(
     const real** pointers, real* scratch,
 ) noexcept nogil:
     """Sum the input rows of a tile with v; what is left to do is a column of taps."""
-    cdef Py_ssize_t i, x
+    cdef Py_ssize_t i, x, whole = width if in_place else round_up(width, LANES)
     cdef vec zero = splat(0), zeros = splat(0)
     cdef real total = 0
     cdef real words[LANES]
     rows.taps = job.factors[0]
     rows.kh = 1
-    if not in_place:
-        width = round_up(width, LANES)
     region(
-        job, rows, 1, <char*>scratch, job.half_pitch * sizeof(real), n_rows, 0, width, False, True,
+        job, rows, 1, <char*>scratch, job.half_pitch * sizeof(real), n_rows, 0, whole, False, True,
     )
     for i in range(n_rows):
         pointers[i] = scratch + i * job.half_pitch
         if IS_FLOAT:
-            # A sum may leave the range whose product with a small u would not.
+            # A sum may leave the range whose product with a small u would not. Lanes beyond the
+            # outputs may, too, and are not asked: there are none where rows are read in place.
             for x in range(width // LANES):
                 zeros = zeros + zero * load(pointers[i] + x * LANES)
             for x in range(width // LANES * LANES, width):

@@ -83,7 +83,8 @@ def error_bound(
     It is infinite or NaN where an Inf or a NaN is in the sum, and infinite where the sum of the
     sizes, or the product of the norms, is beyond the largest number: a part of the sum may overflow
     there. It is about the exact sum of the inputs as they are after the promotion to the result's
-    dtype. The time it takes is that of ``method='direct'``.
+    dtype. The time it takes is that of ``method='direct'``. With ``method='fft'`` it is of a call:
+    a `plan` may have other tiles.
 
     References
     ----------

@@ -333,6 +333,7 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     axes, lengths = convolved(job), fast_lengths(full_lengths(job))
     last, n = axes[-1], lengths[-1]
     a, b = job.a, job.b
+    shapes = a.shape, b.shape
     exponents = np.zeros((), np.intc)
     if dtype.kind in "iu":
         a, b = (contiguous(x, np.dtype(np.float64)) for x in (a, b))
@@ -372,7 +373,8 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
         spectrum = _product(spectrum, other, workers)
     del other
     wanted = [slice(s, s + m) for s, m in zip(job.start, job.shape, strict=True)]
-    spectrum = spectrum[tuple(slice(None) if i in axes else part for i, part in enumerate(wanted))]
+    others = tuple(slice(None) if i in axes else part for i, part in enumerate(wanted))
+    spectrum = spectrum[others]
     transform = partial(fft.ifft, overwrite_x=True)
     for axis in axes[:-1]:
         _along(axis, transform, spectrum, spectrum, workers)
@@ -390,6 +392,8 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     _along(last, finish, spectrum, out, workers)
     if exponents.any():
         words = _words(out)
+        whole = [1 if i in axes else max(pair) for i, pair in enumerate(zip(*shapes, strict=True))]
+        exponents = np.broadcast_to(exponents, (*whole, 1))[others]
         exponents = np.broadcast_to(exponents, words.shape)
         _share(
             lambda part: _multiply(words[part], exponents[part], words[part]),

@@ -53,20 +53,29 @@ def factors(kernel: Array, columns_first: bool = False) -> tuple[Array, Array] |
     none subnormal. No element of the factor that is summed with last, u unless the columns go
     first, is larger than 1: it would multiply what the sums before have lost by underflow.
     """
-    if columns_first:
-        found = factors(kernel.T)
-        return None if found is None else (found[1].T, found[0].T)
     if kernel.dtype.kind == "c" or not _may_be(kernel):
         return None
     core = distinct(kernel)
-    found = (_integer_factors if kernel.dtype.kind in "iu" else _float_factors)(core)
+    if kernel.dtype.kind in "iu":
+        found = _integer_factors(core)
+    else:
+        found = _float_factors(core, columns_first)
     if found is None or core.shape == kernel.shape:
         return found
     kh, kw = kernel.shape
     return np.broadcast_to(found[0], (kh, 1)), np.broadcast_to(found[1], (1, kw))
 
 
-def _float_factors(kernel: Array) -> tuple[Array, Array] | None:
+def _float_factors(kernel: Array, columns_first: bool) -> tuple[Array, Array] | None:
+    rows_are = _with_small_columns(kernel)
+    columns_are = _with_small_columns(kernel.T)
+    if rows_are is None or columns_are is None:  # whether it has any does not depend on the order
+        return None
+    return (columns_are[1].T, columns_are[0].T) if columns_first else rows_are
+
+
+def _with_small_columns(kernel: Array) -> tuple[Array, Array] | None:
+    """Return factors of which no element of the column is larger than 1."""
     y, x = _largest(kernel)
     pivot = kernel[y, x]
     if not np.isfinite(pivot):
@@ -89,14 +98,17 @@ def _float_factors(kernel: Array) -> tuple[Array, Array] | None:
 
 
 def _largest(kernel: Array) -> tuple[int, int]:
-    """Where the tap of the largest size is, or a NaN."""
-    places = list(parts(kernel))
-    sizes = [np.abs(kernel[part]).max() for part in places] if len(places) > 1 else [0]
-    part = places[int(np.argmax(sizes))]
-    some = np.abs(kernel[part])
-    y, x = divmod(int(some.argmax()), some.shape[1])
-    first_y, first_x = (s.start for s in part) if part else (0, 0)
-    return y + first_y, x + first_x
+    """Where the first tap of the largest size is, or a NaN."""
+    found = []
+    for part in parts(kernel):
+        some = np.abs(kernel[part])
+        y, x = divmod(int(some.argmax()), some.shape[1])
+        first_y, first_x = (s.start for s in part) if part else (0, 0)
+        # Which part of those that hold as large ones comes first depends on the layout.
+        size = some[y, x]
+        found.append((bool(np.isnan(size)), size, -(y + first_y), -(x + first_x)))
+    _, _, y, x = max(found)
+    return -y, -x
 
 
 def _if_all(
