@@ -461,6 +461,20 @@ def test_the_layout_does_not_show_where_a_window_beyond_the_outputs_leaves_the_r
                 assert same_bits(results[0], results[2])
 
 
+@pytest.mark.parametrize("char", "FD")
+def test_one_nan_among_numbers_without_imaginary_parts_is_done_again_alone(char):
+    rng = np.random.default_rng(17)
+    real = np.empty(0, char).real.dtype
+    x, k = floats(rng, (2, 3000, 70), real).astype(char), rank_one_of(rng, (9, 9), char)
+    arguments = {"mode": "same", "axes": (1, 2), "method": "separable"}
+    expected = fastconv.convolve2d(x, k[None], **arguments)
+    x[1, 0, 0] = np.nan
+    y = fastconv.convolve2d(x, k[None], **arguments)
+    assert same_bits(y[0], expected[0])
+    assert same_bits(y[1, 1500:], expected[1, 1500:])
+    assert np.isnan(y[1, :5, :5]).all()
+
+
 def test_whether_a_kernel_is_separable_does_not_depend_on_the_image():
     for k in ([[1e300], [1e-20], [3e5]], [[1e300, 2e300], [1e-20, 2e-20]], [[1, 2], [2, 4]]):
         found = set()

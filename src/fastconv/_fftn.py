@@ -139,6 +139,8 @@ def _scaled(a: Array, axes: list[int]) -> tuple[Array, Array]:
             np.maximum(its, abs(half[part]).max(axis=tuple(axes), keepdims=True), out=its)
     exponents = np.frexp(largest)[1][..., np.newaxis]
     exponents[abs(exponents) < limit] = 0
+    if not exponents.any():  # a small number among others
+        return a, exponents
     result = np.empty_like(words)
     applied(_multiply, result, words, np.broadcast_to(-exponents, words.shape))
     return result.view(a.dtype).reshape(a.shape), exponents

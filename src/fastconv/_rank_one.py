@@ -67,21 +67,12 @@ def factors(kernel: Array, columns_first: bool = False) -> tuple[Array, Array] |
 
 
 def _float_factors(kernel: Array, columns_first: bool) -> tuple[Array, Array] | None:
-    rows_are = _with_small_columns(kernel)
-    columns_are = _with_small_columns(kernel.T)
-    if rows_are is None or columns_are is None:  # whether it has any does not depend on the order
-        return None
-    return (columns_are[1].T, columns_are[0].T) if columns_first else rows_are
-
-
-def _with_small_columns(kernel: Array) -> tuple[Array, Array] | None:
-    """Return factors of which no element of the column is larger than 1."""
     y, x = _largest(kernel)
     pivot = kernel[y, x]
     if not np.isfinite(pivot):
         return None
-    v = kernel[y]
-    u = kernel[:, x] / (pivot or 1)
+    column, row = kernel[:, x], kernel[y]
+    either = (column / (pivot or 1), row), (column, row / (pivot or 1))
     limits = np.finfo(kernel.dtype)
     roundoff = limits.eps / 2
 
@@ -94,7 +85,11 @@ def _with_small_columns(kernel: Array) -> tuple[Array, Array] | None:
         zero = size == 0
         return bool((((u == 0) | (v == 0)) == zero).all() and (zero | (size >= limits.tiny)).all())
 
-    return _if_all(agree, u, v, kernel)
+    # Both, so that it does not depend on the order whether there are any.
+    if not all(_agrees(agree, u, v, kernel) for u, v in either):
+        return None
+    u, v = either[columns_first]
+    return u[:, np.newaxis], v[np.newaxis]
 
 
 def _largest(kernel: Array) -> tuple[int, int]:
@@ -111,20 +106,22 @@ def _largest(kernel: Array) -> tuple[int, int]:
     return -y, -x
 
 
-def _if_all(
+def _agrees(
     agree: Callable[[Array, Array, Array], bool], u: Array, v: Array, kernel: Array
-) -> tuple[Array, Array] | None:
-    """Return the factors, as a column and a row, if all parts of their product agree."""
+) -> bool:
+    """Whether all parts of the product of two factors agree with those of the kernel."""
     column, row = u[:, np.newaxis], v[np.newaxis]
     for part in parts(kernel):
         ys, xs = part or (slice(None), slice(None))
         if not agree(column[ys], row[:, xs], kernel[part]):
-            return None
-    return column, row
+            return False
+    return True
 
 
 def _integer_factors(kernel: Array) -> tuple[Array, Array] | None:
     y, x = np.unravel_index(np.argmax(kernel != 0), kernel.shape)
     v = kernel[y] // (np.gcd.reduce(kernel[y]) or 1)
     u = kernel[:, x] // (v[x] or 1)
-    return _if_all(lambda u, v, w: bool((u * v == w).all()), u, v, kernel)
+    if not _agrees(lambda u, v, w: bool((u * v == w).all()), u, v, kernel):
+        return None
+    return u[:, np.newaxis], v[np.newaxis]

@@ -61,10 +61,13 @@ class Direct:
     def run(self, problem: Problem, out: Array, workers: int) -> None:
         """Compute the problem into `out`."""
         factors = self.factors
-        if problem.dtype.kind == "c" and (factors is None or problem.image.dtype.kind != "c"):
+        if problem.dtype.kind == "c":
             whole = _complete(problem)
-            if whole is not problem:
-                problem, factors = whole, None  # it may be another factor that is the last
+            if factors is not None:
+                whole = whole._replace(kernel=problem.kernel)
+                if whole.image is not problem.image:
+                    factors = factors_of(whole)  # it may be another one that is the last
+            problem = whole
         run(problem, out, workers, factors)
 
 
