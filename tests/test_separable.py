@@ -489,6 +489,14 @@ def test_whether_a_kernel_is_separable_does_not_depend_on_the_image():
         assert len(found) == 1
 
 
+def test_a_row_that_is_repeated_may_have_no_factors():
+    row = np.array([1.1e200, 1.3e-120, 0.7])
+    for kernel in (row[None], np.broadcast_to(row, (5, 3)), np.broadcast_to(row, (5, 3)).T):
+        assert factors(kernel) is None
+    column, row = factors(np.broadcast_to(row[1:], (5, 2)))
+    assert (column * row == [[1.3e-120, 0.7]] * 5).all()
+
+
 def test_the_first_of_taps_as_large_is_the_same_in_any_layout(monkeypatch):
     monkeypatch.setattr(_parts, "PART", 1 << 12)
     k = np.ones((60, 70))
