@@ -338,11 +338,7 @@ def _of_space(job: _slices.Job, dtype: np.dtype[Any], method: str, sizes: Array)
         )
         factor += _slices.calls(way.slices) * float(np.finfo(dtype).eps)
     (a, power_a), (b, power_b) = (_norm(array, together) for array in (job.a, job.b))
-    places = zip(job.start, job.shape, strict=True)
-    wanted = tuple(
-        slice(None) if i in together else slice(start, start + length)
-        for i, (start, length) in enumerate(places)
-    )
+    wanted = _fftn.cut(job, together)
     norms, powers = (UP * a * b).astype(sizes.dtype)[wanted], (power_a + power_b)[wanted]
     errors = np.ldexp(factor * norms, powers) + np.finfo(dtype).smallest_subnormal
     bound = _where_in_range(errors, np.ldexp(norms, powers), dtype)

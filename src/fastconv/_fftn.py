@@ -35,7 +35,7 @@ from fastconv import _costs
 from fastconv._parts import applied, contiguous, parts, sum_of_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from fastconv._slices import Job
 
@@ -87,6 +87,12 @@ def convolved(job: Job) -> list[int]:
     """Axes along which there is something to sum."""
     a, b = job.a.shape, job.b.shape
     return [i for i, paired in enumerate(job.paired) if not paired and a[i] > 1 and b[i] > 1]
+
+
+def cut(job: Job, axes: Collection[int]) -> tuple[slice, ...]:
+    """Part of the whole convolution that is the job's, but for all along some axes."""
+    places = enumerate(zip(job.start, job.shape, strict=True))
+    return tuple(slice(None) if i in axes else slice(s, s + m) for i, (s, m) in places)
 
 
 def seconds(job: Job, dtype: np.dtype[Any]) -> float:
@@ -374,8 +380,7 @@ def convolve(job: Job, dtype: np.dtype[Any], out: Array, workers: int) -> None:
     else:
         spectrum = _product(spectrum, other, workers)
     del other
-    wanted = [slice(s, s + m) for s, m in zip(job.start, job.shape, strict=True)]
-    others = tuple(slice(None) if i in axes else part for i, part in enumerate(wanted))
+    wanted, others = cut(job, ()), cut(job, axes)
     spectrum = spectrum[others]
     transform = partial(fft.ifft, overwrite_x=True)
     for axis in axes[:-1]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastconv import _fftn
 from fastconv._fallback import foreign, to_scipy
-from fastconv._parts import assign, conjugate, contiguous, copied, parts, product
+from fastconv._parts import assign, conjugate, contiguous, copied, product
 from fastconv._problem import (
     FULL,
     MODES,
@@ -88,7 +88,7 @@ def convolve(
     if not isinstance(task, Task):
         resolve(workers)
         return _written(task, out)
-    if method == "fft" and not (_is_finite(a) and _is_finite(b)):
+    if method == "fft" and not (all_finite(a) and all_finite(b)):
         warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=_stack_level())
     return computed(task, out, workers)
 
@@ -487,8 +487,3 @@ def _written(result: Any, out: Array | None) -> Any:
     check_out(out, np.shape(result), np.asarray(result).dtype)
     assign(np.asarray(out), np.asarray(result))
     return out
-
-
-def _is_finite(a: Array) -> bool:
-    """Tell for sure; large finite numbers may have a sum that is not."""
-    return all_finite(a) or all(bool(np.isfinite(a[part]).all()) for part in parts(a))
