@@ -307,10 +307,12 @@ def test_what_happens_to_arguments_later_does_not_matter():
     lazy, k, axes = da.ones((9, 9), chunks=3), np.ones((3, 3)), [1]
     y = fastconv.convolve2d(lazy, k, "same")
     z = fastconv.fftconvolve(lazy, np.ones((9, 3)), "same", axes=axes)
-    fill = np.array([4.0])
-    w = fastconv.convolve2d(da.ones((2, 2)), np.ones((5, 5)), fillvalue=fill)
-    k[:], axes[0], fill[0] = 2, 0, 0
-    assert w[0, 0].compute() == 97
+    fills = np.array([4.0]), [4.0], [[4.0]]
+    ws = [fastconv.convolve2d(da.ones((2, 2)), np.ones((5, 5)), fillvalue=f) for f in fills]
+    k[:], axes[0] = 2, 0
+    for fill, w in zip(fills, ws, strict=True):
+        fill[0] = [0] if isinstance(fill[0], list) else 0
+        assert w[0, 0].compute() == 97
     assert y.sum().compute() == 625
     assert z.shape == z.compute().shape
 
@@ -336,3 +338,25 @@ def test_methods_and_outs_of_dask_are_checked_at_once():
         fastconv.convolve2d(lazy, np.ones((3, 3)), method="bogus")
     with pytest.raises(ValueError, match="cannot be written to"):
         fastconv.convolve2d(np.ones((9, 9)), np.ones((3, 3)), "same", out=lazy)
+
+
+def test_chunks_that_are_not_what_was_declared_are_refused():
+    @dask.delayed
+    def ones(n, dtype=float):
+        return np.ones((n, n), dtype)
+
+    k = np.ones((1, 2))
+    lazy = da.from_delayed(ones(3), (4, 4), float)
+    for array in (lazy, da.concatenate([lazy, da.ones((4, 4))])):
+        with pytest.raises(ValueError, match="not of the shapes"):
+            fastconv.convolve2d(array, k, "same").compute()
+    with pytest.raises(TypeError, match="a chunk is of dtype float64, not int32"):
+        fastconv.convolve2d(da.from_delayed(ones(4), (4, 4), "i4"), k, "same").compute()
+    assert (
+        fastconv.convolve2d(da.from_delayed(ones(4, "f"), (4, 4), float), k).sum().compute() == 32
+    )
+
+
+def test_products_of_more_than_memory_holds_are_not_computed():
+    lazy = fastconv.fftconvolve(da.ones((1 << 20, 1), chunks=1 << 18), np.ones((1, 1 << 20)))
+    assert lazy.shape == (1 << 20, 1 << 20)

@@ -152,6 +152,31 @@ def test_what_a_result_would_warn_of_is_not_warned_of():
         assert explain(1e308, 10.0, function="convolve").engine == "product"
 
 
+@pytest.mark.parametrize(
+    ("shape", "taps", "mode", "result"),
+    [
+        ((1 << 20, 1 << 14), (1, 1), "full", (1 << 20, 1 << 14)),
+        ((1, 1), (1 << 20, 1 << 14), "full", (1 << 20, 1 << 14)),
+        ((1 << 20, 1), (1, 1 << 20), "full", (1 << 20, 1 << 20)),
+        ((1 << 20, 1), (1, 1 << 20), "same", (1 << 20, 1)),
+    ],
+)
+@pytest.mark.parametrize("dtypes", [("d", "f"), ("?", "?"), ("e", "b"), ("F", "q")])
+def test_products_are_not_computed_to_be_explained(shape, taps, mode, result, dtypes):
+    arrays = [
+        np.broadcast_to(np.ones((), d), n) for n, d in zip((shape, taps), dtypes, strict=True)
+    ]
+    dtype = (np.ones(1, dtypes[0]) * np.ones(1, dtypes[1])).dtype
+    told = str(explain(*arrays, mode, function="fftconvolve"))
+    assert f"-> {result[0]} x {result[1]} {dtype}, mode" in told
+
+
+def test_kernels_of_a_stack_that_are_one_are_looked_at_once():
+    kernels = np.broadcast_to(np.ones((3, 3)), (1 << 40, 3, 3))
+    told = explain(np.ones((20, 20)), kernels, axes=(1, 2), method="separable")
+    assert told.engine == "separable"
+
+
 @pytest.mark.parametrize("dtype", "qfd")
 @pytest.mark.parametrize("spoilt", [0, 1, 2, None])
 def test_of_a_stack_of_kernels_all_must_be_separable_if_one_must(spoilt, dtype):

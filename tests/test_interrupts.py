@@ -331,3 +331,65 @@ thread.start()
 thread.join()
 """
     assert run(script) == "0\n"
+
+
+def test_a_process_ends_while_threads_that_it_does_not_wait_for_are_in_scipys_transform():
+    script = """
+import scipy.fft
+a, b = rng.random((60, 60, 60)), rng.random((20, 20, 20))
+started = threading.Semaphore(0)
+
+def work(workers):
+    while True:
+        fastconv.fftconvolve(a, b, workers=workers)
+        started.release()
+
+for workers in (1, 2, 1):
+    threading.Thread(target=work, args=(workers,), daemon=True).start()
+for _ in range(4):
+    started.acquire()
+"""
+    # Functions that are called after it may still compute, in the main thread.
+    last = """
+import atexit, numpy as np
+atexit.register(lambda: print(fastconv.fftconvolve(a, b, workers=2).shape, flush=True))
+"""
+    for _ in range(4):
+        assert printed("-c", last + PREPARE + script) == "(79, 79, 79)\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_interrupt_ends_keeps_no_arrays(workers):
+    script = f"""
+import gc, sys, weakref
+gc.disable()
+
+class Stop(Exception):
+    pass
+
+def handler(number, frame):
+    raise Stop
+
+class Marked(np.ndarray):
+    pass
+
+fft = fastconv._fftn
+held = []
+
+def do(part):
+    if part == 3:
+        array = np.ones(9).view(Marked)
+        held.append(weakref.ref(array))
+        signal.raise_signal(signal.SIGALRM)
+        time.sleep(0.05)
+
+signal.signal(signal.SIGALRM, handler)
+for _ in range(5):
+    try:
+        fft._share(do, fft.deque(range(8)), {workers})
+    except Stop:
+        pass
+gone = [ref() is None for ref in held]
+print(len(gone), all(gone))
+"""
+    assert run(script) == "5 True\n"

@@ -440,3 +440,38 @@ def test_large_numbers_are_finite_in_any_layout(method):
     x = (rng.standard_normal((300, 300)) * 1e-5).astype("f")
     y, other = (fastconv.convolve2d(x, its, "same", method=method) for its in (flat, flat.copy()))
     assert same_bits(y, other)
+
+
+@pytest.mark.parametrize("char", "gG")
+@pytest.mark.parametrize("function", ["convolve2d", "correlate2d", "convolve", "fftconvolve"])
+def test_long_double_whose_byte_order_has_a_name(function, char):
+    """Files have it, and though it be the native one, NumPy lends no buffer of it."""
+    named = np.dtype(char).newbyteorder("<" if sys.byteorder == "little" else ">")
+    rng = np.random.default_rng(4)
+    compute = getattr(fastconv, function)
+    for shape, taps in (((9, 8), (3, 2)), ((3, 2), (9, 8)), ((9, 70), (9, 9))):
+        image, kernel = (numbers(rng, n, char) for n in (shape, taps))
+        expected = compute(image, kernel)
+        out = np.zeros(expected.shape, named)
+        for first, second in ((named, named), (named, char), (char, named)):
+            arrays = [
+                np.frombuffer(bytearray(a.tobytes()), dtype).reshape(a.shape)
+                for a, dtype in ((image, first), (kernel, second))
+            ]
+            assert (compute(*arrays) == expected).all()
+            assert compute(*arrays, out=out) is out
+            assert (out == expected).all()
+            out[...] = 0
+    if function.endswith("2d"):
+        fill = numbers(rng, (1, 1), char).astype(named)
+        for options in (
+            {"fillvalue": fill},
+            {"boundary": "symm"},
+            {"method": "separable"},
+            {"axes": (0, 1)},
+        ):
+            ones = np.ones((3, 3), named)
+            expected = compute(image, ones.astype(char), "same", **options)
+            assert (compute(image.astype(named), ones, "same", **options) == expected).all()
+        blur = fastconv.plan(np.ones((3, 3), named), image.shape, named)
+        assert (blur(image.astype(named)) == blur(image)).all()

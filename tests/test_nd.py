@@ -663,7 +663,7 @@ def test_an_interrupt_ends_the_wait_for_parts(long):
         _fftn._share(do, deque(range(10**6)), 2, long=long)
     assert bool(_fftn._running) is long
     free.set()
-    _fftn._wait()
+    _fftn._wait_for(tuple(_fftn._running))
     n_done = len(done)
     assert n_done < 10**6
     time.sleep(0.1)
@@ -691,7 +691,7 @@ def test_an_interrupt_while_some_threads_have_ended(long):
         _fftn._share(do, deque(range(3)), 3, long=long)
     if not long:
         assert len(done) == 3
-    _fftn._wait()
+    _fftn._wait_for(tuple(_fftn._running))
     assert sorted(done) == [0, 1, 2]
     assert not _fftn._running
 

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import io
+import linecache
 import os
 import pickle
 import sys
@@ -11,6 +12,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -465,6 +467,81 @@ assert getattr(scipy.signal, name) is getattr(_support_alternative_backends, nam
 
 def test_where_scipy_hands_arrays_on_it_still_does():
     run(ARRAY_API, SCIPY_ARRAY_API="1")
+
+
+NO_IMAGE = """
+import numpy as np, scipy.signal, fastconv
+
+class Wrapper:
+    shape, dtype = (0, 3), np.dtype("d")
+    def __array__(self, *args, **kwargs):
+        return np.zeros((0, 3))
+
+fastconv.patch()
+kernel = np.ones((2, 2))
+for image, taps in (
+    (memoryview(np.zeros((0, 3))), kernel),
+    (np.zeros((0, 3)), memoryview(kernel)),
+    (np.ma.zeros((0, 3)), kernel),
+    (Wrapper(), kernel),
+    ([[], []], memoryview(kernel)),
+):
+    for call in (
+        lambda: scipy.signal.convolve2d(image, taps, boundary="wrap"),
+        lambda: scipy.signal.correlate2d(in1=image, in2=taps, boundary="symm"),
+    ):
+        try:
+            call()
+        except ValueError as error:
+            assert str(error).startswith("an empty image cannot be extended"), error
+        else:
+            raise AssertionError
+assert scipy.signal.convolve2d(memoryview(np.zeros((0, 3))), kernel).shape == (1, 4)
+print("done")
+"""
+
+
+def test_what_would_end_the_process_is_not_handed_on_either():
+    assert run(NO_IMAGE, SCIPY_ARRAY_API="1") == "done\n"
+
+
+@pytest.mark.parametrize("function", ["_install", "_remove"])
+def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
+    """A Ctrl-C may come between any two lines; `unpatch` leaves nothing of fastconv's."""
+    n_lines = 0
+    while True:
+        left = n_lines
+
+        def trace(frame, event, arg):
+            nonlocal left
+            if frame.f_code.co_name != function:
+                return trace if frame.f_code.co_name in ("patch", "unpatch") else None
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+            # Python hears no signals between the end of a `with` and the release of its lock.
+            if event == "line" and not line.strip().startswith("with "):
+                if left == 0:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+                left -= 1
+            return trace
+
+        change = partial(fastconv.patch, "convolve2d")
+        if function == "_remove":
+            change()
+            change = fastconv.unpatch
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            change()
+        except KeyboardInterrupt:
+            n_lines += 1
+        else:
+            break
+        finally:
+            sys.settrace(before)
+            fastconv.unpatch()
+        assert held_by_scipy() == before_all
+    assert n_lines > 20
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")

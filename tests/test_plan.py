@@ -487,3 +487,41 @@ def test_predictions_count_whole_vectors():
     for width in range(lanes + 1, lanes + lanes // 2 + 1):
         assert predicted(width, "D") == pytest.approx(predicted(lanes + max(1, lanes // 2), "D"))
     assert predicted(2 * lanes + 1, "D") > predicted(2 * lanes, "D")
+
+
+def test_an_image_that_may_be_separable_is_planned_for():
+    kernel, image = np.ones((4, 8)), np.arange(1, 3).reshape(2, 1) + 0j
+    planned = fastconv.plan(kernel, (2, 1), "D", mode="valid", method="separable")
+    expected = fastconv.convolve2d(image, kernel, "valid", method="separable")
+    assert same_bits(planned(image), expected)
+    with pytest.raises(ValueError, match="not separable"):
+        planned(image * 1j)
+
+
+def test_a_plan_for_kernels_checks_all_it_is_told_of_a_stack_with_nothing_in_it():
+    planned = fastconv.plan(np.ones((3, 3)), (2, 2), "d")
+    with pytest.raises(ValueError, match="workers must not be zero"):
+        planned(np.ones((0, 2, 2)), workers=0)
+    nothing = fastconv.plan(np.ones((5, 5)), (4, 0), "d", mode="same")
+    assert nothing(np.broadcast_to(1.0, (1 << 50, 4, 0))).shape == (1 << 50, 4, 0)
+
+
+def test_a_plan_keeps_its_fill_value():
+    for fill in ([7.0], [[7.0]], np.array([7.0])):
+        planned = fastconv.plan(np.ones((3, 3)), (4, 4), "d", mode="same", fillvalue=fill)
+        expected = planned(np.ones((4, 4)))
+        fill[0] = 0
+        copy = pickle.loads(pickle.dumps(planned))
+        assert same_bits(copy(np.ones((4, 4))), expected)
+
+
+@pytest.mark.parametrize("method", ["direct", "fft"])
+def test_an_out_that_lies_about_itself_is_refused(method):
+    class Liar(np.ndarray):
+        dtype = property(lambda self: np.dtype("d"))
+        shape = property(lambda self: (64, 64))
+
+    x, k = np.ones((64, 64)), np.ones((9, 9))
+    for array in (np.zeros((64, 64), "f"), np.zeros((64, 32))):
+        with pytest.raises((TypeError, ValueError), match="out has"):
+            fastconv.convolve2d(x, k, "same", method=method, out=array.view(Liar))

@@ -149,6 +149,10 @@ V1 = "4:cpu,cpuacct:/a/b\n3:memory:/a/b\n1:name=systemd:/a/b\n0::/a/b\n"
         ("0::/\n", {"cpu.max": "many 100000"}, 0),
         ("0::/\n", {"cpu.max": "100000"}, 0),
         ("0::/\n", {"cpu.max": "100000 0"}, 0),
+        ("0::/\n", {"cpu.max": "100000 -5"}, 0),
+        ("0::/\n", {"cpu.max": "17592186044415 1000"}, 4096),
+        ("0::/\n", {"cpu.max": "inf 1000"}, 0),
+        ("0::/\n", {"cpu.max": "nan 1000"}, 0),
         ("no groups at all\n", {}, 0),
         ("", {}, 0),
         (V1, {"cpu,cpuacct/a/b/cpu.cfs_quota_us": "-1\n"}, 0),
@@ -264,6 +268,41 @@ def test_threads_that_are_refused_are_done_without(many):
     script = PREPARE + REFUSED_BY_NUMBER.replace("MANY", str(many))
     threads, before, others = map(int, words(script, PYTHON_CPU_COUNT="8"))
     assert threads == (max(many + others, before) if os.getuid() == 0 else before)
+
+
+SEVERAL_AT_ONCE = """
+import resource, threading
+gate = threading.Barrier(CALLERS + 1)
+results = []
+def call():
+    gate.wait()
+    gate.wait()
+    results.extend(fastconv.convolve2d(image, kernel, workers=8) for _ in range(50))
+callers = [threading.Thread(target=call) for _ in range(CALLERS)]
+for caller in callers:
+    caller.start()
+gate.wait()
+if os.getuid() == 0:
+    resource.setrlimit(resource.RLIMIT_NPROC, (MANY, MANY))
+    os.setuid(100000 + os.getpid())
+else:
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+gate.wait()
+for caller in callers:
+    caller.join()
+print(len(results), all((y == expected[0]).all() for y in results))
+"""
+
+
+@linux_openmp
+@pytest.mark.parametrize(("callers", "many"), [(2, 6), (3, 7), (3, 8)])
+def test_calls_at_once_do_not_take_each_others_threads(callers, many):
+    """Each asks how many there is room for; what it was told must be there when it starts them."""
+    script = SEVERAL_AT_ONCE.replace("CALLERS", str(callers)).replace("MANY", str(many))
+    assert words(PREPARE + script, PYTHON_CPU_COUNT="24", OMP_NUM_THREADS="8") == [
+        str(50 * callers),
+        "True",
+    ]
 
 
 @linux_openmp

@@ -22,7 +22,13 @@ json.dump(
     {
         "argv": sys.argv,
         "path": sys.path,
-        "names": {key: str(globals()[key]) for key in ("__name__", "__file__", "__package__")},
+        "names": {
+            key: str(globals()[key])
+            for key in ("__name__", "__file__", "__package__", "__cached__", "__annotations__")
+            if key in globals()
+        },
+        "globals": sorted(globals()),
+        "builtins": __builtins__.__name__,
         "loader": type(__loader__).__name__,
         "spec": __spec__ and __spec__.name,
         "is main": vars(main) is globals(),
@@ -95,6 +101,10 @@ def programs(tmp_path):
         ["-mmodule", "--", "-x"],
         ["-m", "package", "--help"],
         ["-m", "package.__main__"],
+        ["folder", "a"],
+        ["archive.zip", "a"],
+        ["compiled.pyc", "a"],
+        ["sub/../folder"],
     ],
     ids=" ".join,
 )
@@ -102,20 +112,6 @@ def test_a_program_sees_what_it_sees_under_python(arguments):
     expected, seen = python(*arguments), run(*arguments)
     assert seen.stderr == expected.stderr == ""
     assert json.loads(seen.stdout) == json.loads(expected.stdout)
-
-
-@pytest.mark.usefixtures("programs")
-@pytest.mark.parametrize("program", ["folder", "archive.zip", "compiled.pyc"])
-def test_folders_archives_and_compiled_scripts_are_programs(program):
-    expected, seen = python(program, "a"), run(program, "a")
-    assert seen.stderr == expected.stderr == ""
-    expected, seen = json.loads(expected.stdout), json.loads(seen.stdout)
-    for key in ("argv", "is main"):
-        assert seen[key] == expected[key]
-    # As given, and as python has it, whatever the program makes the working directory.
-    assert expected["path"][0] in seen["path"][:2]
-    assert set(seen["path"]) <= {*expected["path"], program}
-    assert seen["names"]["__name__"] == "__main__"
 
 
 @pytest.mark.usefixtures("programs")
@@ -221,6 +217,20 @@ def test_the_report_is_the_last_of_stderr_however_the_program_ends(end, code):
     assert rows[0].split() == ["convolve2d", "1", "0"]
 
 
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("import os, sys; os.close(2); sys.exit(3)", 3),
+        ("import sys; sys.stderr.close(); sys.exit(4)", 4),
+        ("import sys; sys.stderr = None", 0),
+    ],
+)
+def test_where_there_is_no_stderr_there_is_no_report(end, code):
+    script(f"print('words')\n{end}")
+    seen = run("--report", "script.py")
+    assert (seen.returncode, seen.stdout) == (code, "words\n")
+
+
 def test_without_report_nothing_is_added():
     script(CALL)
     seen = run("script.py")
@@ -277,6 +287,14 @@ def test_what_cannot_be_run_is_said_in_one_line(arguments, words, capsys):
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("python -m fastconv")
     assert words in last
+
+
+def test_a_folder_that_is_no_program_is_an_error_of_one_line(tmp_path):
+    tmp_path.joinpath("folder").mkdir()
+    seen = run("folder")
+    assert seen.returncode == 1
+    assert seen.stderr.endswith("can't find '__main__' module in 'folder'\n")
+    assert seen.stderr.count("\n") == 1
 
 
 def test_a_module_that_is_missing_is_an_error_without_our_frames():

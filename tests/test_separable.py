@@ -191,18 +191,14 @@ def test_subnormal_taps_and_taps_at_the_ends_of_the_range(dtype):
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_integer_factors_are_exact_modulo_their_width(dtype):
     rng = np.random.default_rng(6)
-    found = 0
     for _ in range(200):
         shape = rng.integers(1, 6, 2)
         u, v = (
             whole_numbers(rng, n, dtype) if rng.integers(2) else rng.integers(0, 9, n).astype(dtype)
             for n in shape
         )
-        pair = factors(outer(u, v))
-        if pair is not None:
-            found += 1
-            assert same_bits(pair[0] * pair[1], outer(u, v))
-    assert found > 60
+        column, row = factors(outer(u, v))
+        assert same_bits(column * row, outer(u, v))
     column, row = factors(np.zeros((3, 4), dtype))
     assert not (column * row).any()
     for kernel, rank_one in (
@@ -234,8 +230,10 @@ def test_complex_kernels_are_not_looked_at():
 def test_other_kernels_are_refused(dtype):
     k = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 2]], dtype)
     for function in FUNCTIONS:
-        with pytest.raises(ValueError, match="the kernel is not separable: its rank is not one"):
+        with pytest.raises(ValueError, match="outer product of two vectors of " + k.dtype.name):
             getattr(fastconv, function)(np.ones((9, 9), dtype), k, method="separable")
+    with pytest.raises(ValueError, match="outer product of two vectors of float64"):
+        fastconv.convolve2d(np.ones((9, 9)), np.full((3, 3), 1j), method="separable")
 
 
 def test_two_steps_may_be_taken_for_one_where_there_is_room_for_the_factors_errors():

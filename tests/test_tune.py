@@ -1,5 +1,6 @@
 """The costs that the planner rests on: where they come from, and what becomes of a bad file."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -147,3 +148,22 @@ def test_a_fit_finds_the_costs_it_was_made_from_and_none_that_is_negative():
     assert _tune._fit(terms, seconds, [1000.0] * 4) == pytest.approx([2, 3, 4])
     seconds = [1e-9 * 1000 * (2 * a - b + 4) for a, b, _ in terms]
     assert min(_tune._fit(terms, seconds, [1000.0] * 4)) >= 0
+
+
+def test_how_deep_the_first_call_is_does_not_choose_the_costs(own_cache):
+    costs = _costs.shipped()[_dispatch.LEVEL]
+    path = _costs.cache_file()
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        json.dumps(costs._asdict() | {"direct": {w: [7.0, 7.0, 7.0] for w in _costs.WORDS}})
+    )
+
+    def deep():
+        try:
+            deep()
+        except RecursionError:
+            with contextlib.suppress(RecursionError):
+                _costs.current()
+
+    deep()
+    assert set(map(tuple, _costs.current().direct.values())) == {(7.0, 7.0, 7.0)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv._cut import blocks_of, is_lazy, read
-from fastconv._problem import check_out, may_overlap
+from fastconv._problem import check_out, kept, may_overlap
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -77,7 +77,22 @@ def _is_same(a: Any, b: Any) -> bool:
         plain = not any(x.is_virtual or x.external for x in (a, b))
         near = not _files_of(a).isdisjoint(_files_of(b))
         return bool(a == b) or (near and (a.name == b.name or not plain))
-    return False
+    first, second = _memory_of(a), _memory_of(b)
+    return first is not None and second is not None and may_overlap(first, second)
+
+
+def _memory_of(a: Any) -> Array | None:
+    """Return the array in memory that an array is, or that it wraps: one element tells."""
+    if not isinstance(a, np.ndarray):
+        if not _is_stored(a):
+            return None
+        try:
+            a = np.asarray(a[tuple(slice(0, min(n, 1)) for n in a.shape)])
+        except Exception:  # it may be only written to
+            return None
+        while isinstance(a.base, np.ndarray):
+            a = a.base
+    return np.asarray(a)
 
 
 def _place_of(path: Any) -> Any:
@@ -147,8 +162,8 @@ def call(
     axes = arguments.get("axes")
     if axes is not None and np.iterable(axes):
         arguments["axes"] = tuple(axes)  # it is used more than once, and later
-    if isinstance(arguments.get("fillvalue"), np.ndarray):
-        arguments["fillvalue"] = arguments["fillvalue"].copy()
+    if "fillvalue" in arguments:
+        arguments["fillvalue"] = kept(arguments["fillvalue"])
     if is_lazy(out):
         raise ValueError("an array of dask cannot be written to")
     if is_lazy(in1, in2):
@@ -165,7 +180,7 @@ def call(
     overlap = out is not None and any(_is_same(out, x) for x in (in1, in2, source, kernel))
     # What a subclass does to items is not for results.
     target: Any = np.asarray(out) if isinstance(out, np.ndarray) else out
-    if cut is None or overlap:
+    if cut is None:
         with _Progress(progress, 1, function.__name__) as report:
             result = whole(_loaded(source), kernel, workers=threads)
             report()
@@ -173,7 +188,8 @@ def call(
             return result
         target[...] = result
         return out
-    if target is None:
+    ready = target
+    if overlap or target is None:
         target = np.empty(shape, dtype)
     lengths = _lengths(cut, getattr(out, "chunks", None))
     starts = [range(0, n, step) for n, step in zip(shape, lengths, strict=True)]
@@ -190,7 +206,11 @@ def call(
             part = read(cut, source, lows, highs)
             target[tuple(block)] = cut.solve(part, kernel, workers=threads)
             report()
-    return target if out is None else out
+    if out is None:
+        return target
+    if overlap:
+        ready[...] = target
+    return out
 
 
 def _check_target(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

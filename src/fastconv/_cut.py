@@ -80,18 +80,15 @@ def blocks_of(
         plain = a.ndim == len(shape) and b.size == prod(core.values())
     else:
         axes = arguments.get("axes")
-        if name in _nd.METHODLESS and a.ndim == b.ndim > 0 and a.size and b.size == 1:
-            # A product, which would be computed to see its shape: one of few elements tells.
-            few = a[(slice(0, 2),) * a.ndim]
-            dtype = _nd.task_of(name, few, b, mode, "auto", axes).dtype
-            solve = partial(function, mode="valid", axes=axes)
-            cut = Cut(a.shape, dtype, (1,) * a.ndim, (0,) * a.ndim, FILL, None, solve)
-            return Blocks(a.shape, dtype, whole, cut)
         task = _nd.task_of(name, a, b, mode, arguments.get("method", "auto"), axes)
+        shape, dtype = _nd.result_of(task)
         if not isinstance(task, _nd.Task):
-            result = np.asarray(task)
-            return Blocks(result.shape, result.dtype, whole, None)
-        shape, dtype, edge, fill = task.job.shape, task.dtype, FILL, None
+            if b.size != 1 or not isinstance(task, _nd.Product):
+                return Blocks(shape, dtype, whole, None)
+            solve = partial(function, mode="valid", axes=axes)
+            cut = Cut(shape, dtype, (1,) * a.ndim, (0,) * a.ndim, FILL, None, solve)
+            return Blocks(shape, dtype, whole, cut)
+        edge, fill = FILL, None
         if dtype.kind == "O":  # SciPy's, for which no zeros can be put around
             return Blocks(shape, dtype, whole, None)
         paired = task.job.paired

@@ -176,13 +176,21 @@ class _Window:
 
     def __getitem__(self, place: tuple[slice, ...]) -> Array:
         whole = np.empty([s.stop - s.start for s in place], self.dtype)
+        left = whole.size
         for corner, piece in self.pieces:
             inside = [
                 slice(max(s.start, p), min(s.stop, p + n))
                 for s, p, n in zip(place, corner, piece.shape, strict=True)
             ]
             if all(s.start < s.stop for s in inside):
-                whole[_moved(inside, [s.start for s in place])] = piece[_moved(inside, corner)]
+                part = piece[_moved(inside, corner)]
+                if not np.can_cast(part.dtype, self.dtype, "same_kind"):
+                    words = f"a chunk is of dtype {part.dtype}, not {self.dtype} as declared"
+                    raise TypeError(words)
+                whole[_moved(inside, [s.start for s in place])] = part
+                left -= part.size
+        if left:
+            raise ValueError("chunks are not of the shapes that the array of dask declares")
         return whole
 
 

@@ -51,14 +51,14 @@ LEVEL = _choose_level()
 
 # dtype.char: the word of its engine, and the view of an array as words of that kind, if it is
 # not one already. Complex arrays are handed over as their real parts: the imaginary part is the
-# next word.
+# next word. NumPy lends no long double whose dtype names the byte order, as those of files do.
 _WORDS: dict[str, tuple[str, Callable[[Array], Array] | None]] = {
     "f": ("f32", None),
     "d": ("f64", None),
-    "g": ("ld", None),
+    "g": ("ld", methodcaller("view", np.dtype("g"))),
     "F": ("f32", attrgetter("real")),
     "D": ("f64", attrgetter("real")),
-    "G": ("ld", attrgetter("real")),
+    "G": ("ld", lambda a: a.real.view(np.dtype("g"))),
 }
 for _char in "bBhHiIlLqQ":
     _bits = 8 * np.dtype(_char).itemsize

@@ -83,8 +83,11 @@ def error_bound(
     It is infinite or NaN where an Inf or a NaN is in the sum, and infinite where the sum of the
     sizes, or the product of the norms, is beyond the largest number: a part of the sum may overflow
     there. It is about the exact sum of the inputs as they are after the promotion to the result's
-    dtype. The time it takes is that of ``method='direct'``. With ``method='fft'`` it is of a call:
-    a `plan` may have other tiles.
+    dtype. The time it takes is that of ``method='direct'``.
+
+    Where transforms are all that is asked for, ``method='fft'``, `fftconvolve` and the like, it is of
+    a call with arrays in memory. A `plan`, blocks and chunks of dask have tiles of their own, next to
+    other pixels: of those `error_bound` of the block, with the halo that it reads, is a bound.
 
     References
     ----------
@@ -282,7 +285,7 @@ def _of_arrays(
         raise ValueError(f"fastconv has no bound for {left}")
     task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
-        result = np.asarray(task)
+        result = task.computed() if isinstance(task, _nd.Product) else np.asarray(task)
         if result.dtype.kind in "iub" or not result.size:
             return _zeros(result.shape, result.dtype)
         return _of_sum(_size(result), 2, result.dtype)

@@ -297,8 +297,8 @@ def _of_arrays(
     with np.errstate(all="ignore"):
         task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
-        result = np.asarray(task)  # of what takes no sum, which is the quickest way to tell of it
-        title = _title(function, a, b, mode, result.shape, result.dtype)
+        shape, dtype = _nd.result_of(task)
+        title = _title(function, a, b, mode, shape, dtype)
         return Explanation(title, "multiply", "product", threads)
     title = _title(function, a, b, mode, task.job.shape, task.dtype)
     job, word = _nd.promoted(task)

@@ -133,7 +133,7 @@ def _scaled(a: Array, axes: list[int]) -> tuple[Array, Array]:
     flat = words.reshape(-1)
     for start in range(0, flat.size, CACHED):
         sizes = abs(flat[start : start + CACHED])
-        sizes += sizes == 0  # those do not count
+        sizes[sizes == 0] = 1  # those do not count
         far |= bool(np.frexp(sizes.max())[1] >= limit or np.frexp(sizes.min())[1] <= -limit)
     if not far:  # most often, and it takes less time to see than the largest of each
         return a, np.zeros((), np.intc)
@@ -195,6 +195,19 @@ def _share(
     Where a part takes `long`, this thread does none, and hears signals. When one raises, threads
     are left to end the part that they are at.
     """
+    caller = _enter()
+    try:
+        _share_out(do, parts, workers, long)
+    finally:
+        _leave(caller)
+
+
+def _share_out(
+    do: Callable[[tuple[slice, ...]], object],
+    parts: deque[tuple[slice, ...]],
+    workers: int,
+    long: bool,
+) -> None:
     n_threads = min(workers, len(parts))
     if n_threads == 1 and not long:
         for part in parts:
@@ -227,8 +240,12 @@ def _share(
         if not long:
             _wait_for(running)
         raise
-    if failed[0] is not None:
-        raise failed[0]
+    error, failed[0] = failed[0], None
+    if error is not None:
+        try:
+            raise error
+        finally:
+            del error  # which refers to this frame by its traceback, and so to the arrays
 
 
 _thrown = _local()
@@ -260,6 +277,30 @@ _running: dict[Any, ref[_Thread]] = {}
 """Threads that have not ended, by their locks; an interrupt leaves long ones behind."""
 
 
+def _noted() -> _Thread:
+    thread = _Thread()
+    _running[thread.ended] = ref(thread)
+    return thread
+
+
+def _leave(thread: _Thread) -> None:
+    _running.pop(thread.ended, None)
+    thread.ended.release()
+
+
+_exiting = allocate_lock()
+"""Held from when Python ends."""
+
+
+def _enter() -> _Thread:
+    """Note that this thread is about to be in SciPy's transform."""
+    thread = _noted()
+    if _exiting.locked() and import_module("threading").current_thread().daemon:
+        _leave(thread)
+        _exiting.acquire()  # for ever: Python does not wait for this thread, and has to
+    return thread
+
+
 def _start(work: Callable[[], None], running: list[Any]) -> None:
     """Start a thread, and add the lock that it holds until it ends."""
 
@@ -270,11 +311,10 @@ def _start(work: Callable[[], None], running: list[Any]) -> None:
         except MemoryError:
             pass  # what it has not begun is left to the others
         finally:
-            _running.pop(thread.ended, None)
-            thread.ended.release()
+            _leave(thread)
 
-    thread, room = _Thread(), mmap(-1, ROOM)
-    _running[thread.ended] = ref(thread)
+    room = mmap(-1, ROOM)
+    thread = _noted()
     running.append(thread.ended)
     try:
         start_new_thread(run, (thread,))
@@ -292,7 +332,8 @@ def _wait_for(threads: Iterable[Any]) -> None:
 
 @atexit.register
 def _wait() -> None:
-    """Let threads that were left behind end: Python ends no thread that is in C++."""
+    """Let threads end what they are at, and begin no more: Python ends none that is in C++."""
+    _exiting.acquire()
     _wait_for(tuple(_running))
 
 

@@ -114,6 +114,7 @@ def first_of(problem: Problem) -> Problem:
 def check_separable(problem: Problem) -> None:
     """Refuse a stack of kernels of which one is no outer product."""
     kernels, first = problem.kernel, first_of(problem)
+    kernels = kernels[tuple(slice(None if step else 1) for step in kernels.strides[:-2])]
     if kernels.size and 0 not in problem.image.shape[:-2] + problem.shape:
         for place in places(kernels.shape[:-2]):
             choose(first._replace(kernel=kernels[place]), "separable")

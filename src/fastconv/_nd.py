@@ -71,6 +71,20 @@ class Task(NamedTuple):
     method: str  # as `_solve.solve` calls it
 
 
+class Product(NamedTuple):
+    """A call that multiplies, element by element, and sums along no axis."""
+
+    job: Job
+    dtype: np.dtype[Any]
+
+    def computed(self) -> Array:
+        """Multiply."""
+        job = self.job
+        # NumPy's last bits may depend on the layout.
+        a, b = (contiguous(_at_outputs(x, job), x.dtype) for x in (job.a, job.b))
+        return product(a, b, job.shape)
+
+
 def convolve(
     name: str,
     in1: ArrayLike,
@@ -117,7 +131,7 @@ def fftconvolve(
     task = float_task(a, b, mode, axes)
     if not isinstance(task, Task):
         resolve(workers)
-        return _written(task, out)
+        return _written(task.computed() if isinstance(task, Product) else task, out)
     return computed(task, out, workers)
 
 
@@ -133,10 +147,18 @@ def arrays(in1: Any, in2: Any) -> tuple[Any, Any, str]:
 
 
 def task_of(name: str, a: Array, b: Array, mode: str, method: str, axes: Any) -> Any:
-    """Make the arguments of one of the functions a task; return the result if it is there."""
+    """Make the arguments of one of the functions a task or product, or return the result."""
     if name in METHODLESS:
         return float_task(a, b, mode, axes)
     return convolution_task(name, a, b, mode, method)
+
+
+def result_of(task: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of what `task_of` returned the result of, or will have."""
+    if isinstance(task, Task | Product):
+        return task.job.shape, task.dtype
+    result = np.asarray(task)
+    return result.shape, result.dtype
 
 
 def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> Any:
@@ -172,7 +194,7 @@ def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> A
 
 
 def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
-    """Make the arguments of `fftconvolve` a task; return the result if it is there."""
+    """Make the arguments of `fftconvolve` a task or product, or return the result."""
     if a.ndim == b.ndim == 0:
         return a * b
     if a.ndim != b.ndim:
@@ -188,9 +210,7 @@ def float_task(a: Array, b: Array, mode: str, axes: Any) -> Any:
     extent = checked_extent(mode, "acceptable mode flags are 'valid', 'same', or 'full'")
     job = job_of(a, b, extent, paired)
     if not summed:
-        # NumPy's last bits may depend on the layout.
-        a, b = (contiguous(_at_outputs(x, job), x.dtype) for x in (a, b))
-        return product(a, b, job.shape)
+        return Product(job, np.result_type(a, b))
     dtype = a.dtype
     if dtype is not b.dtype or dtype not in TRANSFORMED:
         dtype = np.result_type(_transformed(a.dtype), _transformed(b.dtype))

@@ -130,7 +130,10 @@ def _replacement(name: str, original: Function, dispatches: bool) -> Function:
         # Someone may hold on to this after unpatch().
         if _in_use.get(name) is not replacement or not further.isdisjoint(kwargs):
             return original(*args, **kwargs)
-        if dispatches and (foreign := _foreign((*args, *kwargs.values()))):
+        values = *args, *kwargs.values()
+        if dispatches and (foreign := _foreign(values)):
+            if any(map(_is_empty, values)):
+                _refuse_what_is_final(accelerated, args, kwargs)
             return to_scipy(name, foreign, *args, **kwargs)
         before = _this_thread.fallbacks
         try:
@@ -156,6 +159,21 @@ def _foreign(values: Iterable[Any]) -> str | None:
         if type(value) is not np.ndarray and not isinstance(value, _OWN_TYPES):
             return f"{type(value).__module__}.{type(value).__qualname__}"
     return None
+
+
+def _is_empty(value: Any) -> bool:
+    try:
+        return 0 in np.shape(value)
+    except Exception:  # whatever it is, it is scipy's affair
+        return False
+
+
+def _refuse_what_is_final(accelerated: Function, args: Any, kwargs: Any) -> None:
+    try:
+        accelerated(*args, **kwargs)
+    except _REFUSALS as refusal:
+        if _is_final(refusal):
+            raise
 
 
 def _is_final(refusal: Exception) -> bool:
@@ -274,9 +292,10 @@ def _install(names: Iterable[str] | str | None, stacklevel: int) -> list[str]:
             stacklevel + 1,
         )
         for name, (new, old) in pairs.items():
+            # What an interrupt leaves of this, unpatch() undoes.
+            _places[name] = []
             ORIGINALS[name] = _noting(old)
             _in_use[name] = new
-            _places[name] = []
             if old in capabilities:
                 capabilities[new] = capabilities[old]
         for place in places:
@@ -290,11 +309,10 @@ def _remove(names: Iterable[str], stacklevel: int) -> None:
     """Put back what was in the place of `names`."""
     changed = []
     with _lock:
-        removed = {name: _in_use.pop(name) for name in names if name in _in_use}
+        removed = {name: _in_use[name] for name in names if name in _in_use}
         for name, replacement in removed.items():
-            del ORIGINALS[name]
             _capabilities().pop(replacement, None)
-            for place in _places.pop(name):
+            for place in _places[name]:
                 now = place.namespace.get(place.attribute)
                 if now is replacement:
                     place.namespace[place.attribute] = place.value
@@ -304,6 +322,10 @@ def _remove(names: Iterable[str], stacklevel: int) -> None:
         for place in _holders({name: (function,) for name, function in removed.items()}):
             if _is_scipys(place.module):
                 place.namespace[place.attribute] = _layers(place.value)[1]
+        for name in removed:  # last, so that after an interrupt it can be done again
+            _in_use.pop(name, None)
+            _places.pop(name, None)
+            ORIGINALS.pop(name, None)
     _warn(
         "someone else has replaced these since fastconv.patch(), they are left alone",
         changed,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,6 +107,11 @@ def _fill_of(value: Any, dtype: np.dtype[Any]) -> Array | None:
     if fill.size > 1:
         raise ValueError("`fillvalue` must be scalar or an array with one element.")
     return fill.reshape(1, 1) if fill.any() else None
+
+
+def kept(fillvalue: Any) -> Any:
+    """Return a fill value that stays as it is until it is used."""
+    return deepcopy(fillvalue) if isinstance(fillvalue, np.ndarray | list | tuple) else fillvalue
 
 
 def converted(a: Array, dtype: np.dtype[Any]) -> Array:
@@ -307,6 +313,7 @@ def check_out(out: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None
     """Refuse an `out` that the result, of this shape and dtype, cannot be written to."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy.ndarray, not {type(out).__name__}")
+    out = np.asarray(out)  # a subclass may say what it likes
     if out.dtype != dtype:
         raise TypeError(f"out has dtype {out.dtype}, the result {dtype}")
     if out.shape != shape:

@@ -119,9 +119,15 @@ def _agrees(
 
 
 def _integer_factors(kernel: Array) -> tuple[Array, Array] | None:
-    y, x = np.unravel_index(np.argmax(kernel != 0), kernel.shape)
-    v = kernel[y] // (np.gcd.reduce(kernel[y]) or 1)
-    u = kernel[:, x] // (v[x] or 1)
-    if not _agrees(lambda u, v, w: bool((u * v == w).all()), u, v, kernel):
+    """Divide modulo two to the width: by an element with the fewest factors of two."""
+    bits = 8 * kernel.dtype.itemsize
+    whole = kernel.view(f"u{kernel.dtype.itemsize}")
+    powers = whole & -whole
+    y, x = np.unravel_index(np.argmin(powers - 1), whole.shape)  # of zero, the largest
+    power = powers[y, x] or powers.dtype.type(1)
+    odd = int(whole[y, x] // power) or 1
+    u, v = whole[:, x] * whole.dtype.type(pow(odd, -1, 1 << bits)), whole[y] // power
+    if not _agrees(lambda u, v, w: bool((u * v == w).all()), u, v, whole):
         return None
+    u, v = u.view(kernel.dtype), v.view(kernel.dtype)
     return u[:, np.newaxis], v[np.newaxis]

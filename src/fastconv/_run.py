@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import io
 import pkgutil
 import runpy
 import sys
-from importlib.machinery import SourceFileLoader
+from contextlib import suppress
+from importlib.machinery import SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fastconv
 
@@ -27,34 +29,53 @@ def run(module: str | None, arguments: list[str], report: bool) -> int:
             _run_script(arguments)
         else:
             sys.argv = [module, *arguments]
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            runpy.run_module(module, _globals(), run_name="__main__", alter_sys=True)
     except Exception as error:
         error.__traceback__ = _without_ours(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
         return 1
     finally:
-        if report:
-            print(fastconv.report(), file=sys.stderr)
+        if report and sys.stderr is not None:
+            with suppress(OSError, ValueError):  # the program may have closed it
+                print(fastconv.report(), file=sys.stderr)
     return 0
+
+
+def _globals() -> dict[str, Any]:
+    """Return what python puts into a program that runpy and a module do not have."""
+    names: dict[str, Any] = {"__builtins__": builtins}
+    if sys.version_info < (3, 14):
+        names["__annotations__"] = {}
+    return names
 
 
 def _run_script(arguments: list[str]) -> None:
     sys.argv = arguments
     script = Path(arguments[0]).absolute()
     path = str(script)
-    is_package = pkgutil.get_importer(path) is not None  # a folder or an archive
+    importer = pkgutil.get_importer(path)  # of a folder or an archive
     if not sys.flags.safe_path:  # python -P puts nothing there
-        sys.path[0] = path if is_package else str(script.resolve().parent)
-    if is_package or script.suffix == ".pyc":
-        runpy.run_path(arguments[0], run_name="__main__")
-        return
+        sys.path[0] = path if importer else str(script.resolve().parent)
     # Not runpy: it takes __main__ away when the script ends, before the script's threads and
     # atexit functions do, and calls a relative path by that or changes sys.argv[0].
-    with io.open_code(path) as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
     main = ModuleType("__main__")
-    main.__file__ = path
-    main.__loader__ = SourceFileLoader("__main__", path)
+    loader: Any = SourceFileLoader("__main__", path)
+    more = _globals() | {"__file__": path, "__cached__": None}
+    if importer:
+        spec = importer.find_spec("__main__")
+        if spec is None or spec.loader is None:
+            sys.exit(f"{sys.executable}: can't find '__main__' module in {arguments[0]!r}")
+        loader = spec.loader
+        more |= {"__spec__": spec, "__package__": "", "__cached__": spec.cached}
+        more["__file__"] = spec.origin
+        code = loader.get_code("__main__")
+    elif script.suffix == ".pyc":
+        loader = SourcelessFileLoader("__main__", path)
+        code = loader.get_code("__main__")
+    else:
+        with io.open_code(path) as file:
+            code = compile(file.read(), path, "exec", dont_inherit=True)
+    vars(main).update(more, __loader__=loader)
     sys.modules["__main__"] = main
     exec(code, main.__dict__)
 

@@ -206,7 +206,10 @@ def choose(
             if factors is not None:
                 return plan, factors
             if method == "separable":
-                raise ValueError("the kernel is not separable: its rank is not one")
+                raise ValueError(
+                    "the kernel is not separable: it is not the outer product of two vectors"
+                    f" of {problem.kernel.real.dtype}"
+                )
             rank_one = False
         elif plan.word and not looked:
             looked, transformable = True, _transformable(problem)

@@ -170,18 +170,30 @@ static void after_fork(void) {
     pthread_mutex_init(&growing, NULL); /* who held it is not here */
 }
 
-/* Have n threads wait for this thread's next region, or as many as there is room for. */
-static int with_team(int n) {
-    if (omp_in_parallel()) return 1;
-    if (n > team) {
-        pthread_mutex_lock(&growing);
-        n = team + room_for(n - team);
+/* A region of n threads, which the compiler must not take for nothing. */
+static void gather(int n) {
 #pragma omp parallel num_threads(n)
-        {
-        }
-        pthread_mutex_unlock(&growing);
+    { __asm__ volatile("" ::: "memory"); }
+}
+
+/* Have n threads wait for this thread's next region, or as many as there is room for. The next
+ * region of as many asks for no memory: the runtime keeps that of the last. */
+static int with_team(int n) {
+    void *memory;
+    if (omp_in_parallel()) return 1;
+    if (n == team) return n;
+    pthread_mutex_lock(&growing);
+    if (n > team) n = team + room_for(n - team);
+    memory = malloc(ITS_MEMORY);
+    free(memory);
+    if (memory != NULL && n > 1) {
+        gather(n);
+        team = n;
+    } else {
+        n = 1;
     }
-    return team = n;
+    pthread_mutex_unlock(&growing);
+    return n;
 }
 #else
 static void before_fork(void) {}

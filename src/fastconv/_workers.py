@@ -27,8 +27,8 @@ def _limit(*files: Path) -> float:
     """Processors that a control group has time for: the quota over the period in its files."""
     try:
         quota, period = map(float, " ".join(file.read_text() for file in files).split())
-        return quota / period if quota > 0 else inf
-    except (OSError, ValueError, ZeroDivisionError):  # no such group, or "max" of a period
+        return quota / period if quota > 0 and period > 0 else inf
+    except (OSError, ValueError):  # no such group, or "max" of a period
         return inf
 
 
@@ -48,7 +48,7 @@ def _quota(root: str = "/", groups: str = "/proc/self/cgroup") -> int:
             for group in (folder, *folder.parents):
                 if group.is_relative_to(top):
                     least = min(least, _limit(*(group / name for name in names)))
-    return 0 if least == inf else ceil(least)
+    return 0 if least == inf else ceil(min(least, _MOST))
 
 
 def look_at_machine() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from fastconv import _solve
 from fastconv._explain import explained
 from fastconv._parts import assign, places
-from fastconv._problem import Problem, check_out, converted, prepare
+from fastconv._problem import Problem, check_out, converted, kept, prepare
 from fastconv._workers import resolve
 
 if TYPE_CHECKING:
@@ -93,16 +93,18 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         self.dtype = np.dtype(dtype)
         height, width = shape
         self.shape = (operator.index(height), operator.index(width))
-        fill = fillvalue.copy() if isinstance(fillvalue, np.ndarray) else fillvalue
+        fill = kept(fillvalue)
         self._arguments = (np.array(kernel), mode, boundary, fill, method, bool(correlate))
         # Stands for any image, and takes no memory.
         pixel = np.array(1j if self.dtype.kind == "c" else 1, self.dtype)
         image = np.broadcast_to(pixel, self.shape)
         problem = self._prepare(image)
         swapped = problem.kernel.shape != self._arguments[0].shape
-        if swapped and image.size and method != "separable":
-            # It becomes the kernel, and may be no outer product of two vectors.
-            problem = self._prepare(pixel * np.eye(*self.shape, dtype=self.dtype))
+        if swapped and image.size:
+            # It becomes the kernel, which need be the outer product of two vectors only if asked.
+            separable = method == "separable"
+            image = np.ones(self.shape) if separable else pixel * np.eye(*self.shape)
+            problem = self._prepare(image.astype(self.dtype))
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype
         sizes = [" x ".join(map(str, shape)) for shape in (self.shape, problem.kernel.shape)]
@@ -156,10 +158,11 @@ class plan:  # noqa: N801 - called like a function, as set_workers
             raise TypeError(f"the plan is for images of dtype {self.dtype}, not {image.dtype}")
         if self._ready is None:
             method = self._arguments[4]
+            workers = resolve(workers)
             if image.ndim == 2:
                 return _solve.solve(self._prepare(image), method, out, workers)
             result = np.empty(image.shape[:-2] + self.out_shape, self.out_dtype)
-            for place in places(image.shape[:-2]):
+            for place in places(image.shape[:-2] if result.size else (0,)):
                 result[place] = self(image[place], workers=workers)
             if out is None:
                 return result
