@@ -85,9 +85,9 @@ def error_bound(
     there. It is about the exact sum of the inputs as they are after the promotion to the result's
     dtype. The time it takes is that of ``method='direct'``.
 
-    Where transforms are all that is asked for, ``method='fft'``, `fftconvolve` and the like, it is of
-    a call with arrays in memory. A `plan`, blocks and chunks of dask have tiles of their own, next to
-    other pixels: of those `error_bound` of the block, with the halo that it reads, is a bound.
+    Where transforms are all that is asked for, ``method='fft'``, `fftconvolve` and the like, it is
+    of a call with arrays in memory. A `plan`, blocks and chunks of dask have tiles of their own,
+    next to other pixels: of those `error_bound` of the block, with the halo it reads, is a bound.
 
     References
     ----------
