@@ -68,6 +68,10 @@ FILES = {
     "_blocks.py": ("", ("blocks", "dask")),
     "_dask.py": ("", ("dask",)),
     "_cut.py": ("", ("blocks", "dask")),
+    "_explain.py": ("", ("explain",)),
+    "plans.py": ("", ("plan", "engines", "faults")),
+    "_patch.py": ("", ("patch",)),
+    "_run.py": ("", ("run",)),
 }
 
 # Shape of vectors that a line of _transpose.h is for: level, modules. The rest is tried with two.
