@@ -319,6 +319,13 @@ class Wrapper(Stored):
         return np.asarray(self.array, *args, **kwargs)
 
 
+class Lender(Wrapper):
+    """One that lends its memory by a buffer."""
+
+    def __getitem__(self, place):
+        return memoryview(super().__getitem__(place))
+
+
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("function", ["convolve2d", "fftconvolve"])
 def test_memory_is_known_whatever_wraps_it(function, tmp_path):
@@ -331,12 +338,31 @@ def test_memory_is_known_whatever_wraps_it(function, tmp_path):
         lambda: (Wrapper(b := x.copy()), Wrapper(b)),
         lambda: (Wrapper((b := x.copy())[:]), Wrapper(b.T.T)),
         lambda: (Wrapper(maps[0]), maps[1]),
+        lambda: (Lender((b := np.concatenate([x, x]))[: len(x)]), Lender(b[5 : 5 + len(x)])),
     ):
         source, out = of()
         maps[0][:] = x
         maps[0].flush()
         assert getattr(fastconv, function)(source, k, "same", out=out) is out
         assert same_bits(np.array(out), expected)
+    both = x.copy()
+    getattr(fastconv, function)(x, Wrapper(both[:3, :3]), "same", out=Wrapper(both))
+    expected = getattr(fastconv, function)(x, x[:3, :3], "same", progress=lambda *_: None)
+    assert same_bits(both, expected)
+
+
+def test_arrays_in_chunks_are_not_read_to_see_whether_they_share_memory():
+    class Chunked(Stored):
+        def __getitem__(self, place):
+            reads.append(place)
+            return super().__getitem__(place)
+
+    reads, x = [], np.ones((20, 15))
+    source, out = Chunked(x, chunks=(20, 15)), Chunked(x.copy(), chunks=(20, 15))
+    fastconv.convolve2d(source, np.ones((3, 3)), "same", out=out)
+    assert len(reads) == 1
+    fastconv.convolve2d(x, np.ones((3, 3)), "same", out=out)
+    assert len(reads) == 1
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -346,10 +346,17 @@ def test_chunks_that_are_not_what_was_declared_are_refused():
         return np.ones((n, n), dtype)
 
     k = np.ones((1, 2))
-    lazy = da.from_delayed(ones(3), (4, 4), float)
-    for array in (lazy, da.concatenate([lazy, da.ones((4, 4))])):
-        with pytest.raises(ValueError, match="not of the shapes"):
-            fastconv.convolve2d(array, k, "same").compute()
+    for n in (3, 5):
+        lazy = da.from_delayed(ones(n), (4, 4), float)
+        for array in (lazy, da.concatenate([lazy, da.ones((4, 4))])):
+            for taps in (k, np.ones((4, 1))):
+                with pytest.raises(ValueError, match="a chunk is of shape"):
+                    fastconv.convolve2d(array, taps, "same").compute()
+    image = np.arange(72.0).reshape(12, 6)
+    parts = [dask.delayed(image[i:j]) for i, j in ((0, 5), (5, 8), (8, 12))]
+    shifted = da.concatenate([da.from_delayed(part, (4, 6), float) for part in parts])
+    with pytest.raises(ValueError, match="a chunk is of shape"):
+        fastconv.convolve2d(shifted, np.ones((9, 3)), "same").compute()
     with pytest.raises(TypeError, match="a chunk is of dtype float64, not int32"):
         fastconv.convolve2d(da.from_delayed(ones(4), (4, 4), "i4"), k, "same").compute()
     assert (

@@ -234,3 +234,9 @@ def test_of_what_is_empty_too_what_is_done_is_told_and_what_is_refused_is_refuse
             else:
                 assert told.shape == result.shape
     assert done
+
+
+def test_the_bound_of_two_sums_is_theirs_where_it_is_larger():
+    for shape, n in (((2, 2), 12), ((3, 1), 12), ((4, 4), 16), ((9, 9), 81)):
+        told = explain(np.ones((20, 20)), np.ones(shape), method="separable")
+        assert told.bound.startswith(f"at most {n} * 2**-53 * sum")

@@ -393,3 +393,49 @@ gone = [ref() is None for ref in held]
 print(len(gone), all(gone))
 """
     assert run(script) == "5 True\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        # Functions that Python calls after fastconv's may wait for threads, or for their locks.
+        "thread.start(); begun.wait()",
+        "import _thread; _thread.start_new_thread(work, ()); begun.wait(); ended.wait()",
+        "atexit._run_exitfuncs(); thread.start(); thread.join()",
+        # What is interrupted may be kept, by its traceback.
+        """
+def trace(frame, event, arg):
+    if frame.f_code is fastconv._fftn._leave.__code__:
+        sys.settrace(None)
+        raise KeyboardInterrupt
+sys.settrace(trace)
+try:
+    work()
+except KeyboardInterrupt as error:
+    kept = error
+thread.start()
+begun.wait()
+""",
+    ],
+    ids=["joined", "raw", "again", "interrupted"],
+)
+def test_a_process_ends_though_something_waits_for_a_thread_in_scipys_transform(script):
+    first = """
+import atexit, sys, threading
+def last():
+    if thread.ident is not None:
+        thread.join()
+    print("last")
+atexit.register(last)
+"""
+    prepare = """
+begun, ended = threading.Event(), threading.Event()
+def work():
+    a = rng.random((30, 30, 30))
+    for _ in range(20):
+        fastconv.fftconvolve(a, a)
+        begun.set()
+    ended.set()
+thread = threading.Thread(target=work, daemon=True)
+"""
+    assert "last" in printed("-c", first + PREPARE + prepare + script, timeout=60)

@@ -144,6 +144,7 @@ V1 = "4:cpu,cpuacct:/a/b\n3:memory:/a/b\n1:name=systemd:/a/b\n0::/a/b\n"
         ("0::/a/b\n", {"a/b/cpu.max": "500000 100000", "a/cpu.max": "700000 100000"}, 5),
         # A container sees its own group at the top, under the path of the host.
         ("0::/docker/0123\n", {"cpu.max": "400000 100000"}, 4),
+        ("0::/a:b\n", {"a:b/cpu.max": "300000 100000"}, 3),
         ("0::/\n", {}, 0),
         ("0::/\n", {"cpu.max": ""}, 0),
         ("0::/\n", {"cpu.max": "many 100000"}, 0),

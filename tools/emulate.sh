@@ -30,6 +30,8 @@ END
     chmod +x "$build/bin/python"
     PYTHONPATH=$(python -c 'import sys; print(":".join(filter(None, sys.path)))')
     export PYTHONPATH
+    # OpenBLAS, as wheels of NumPy have it, would take functions with AVX for it.
+    export OPENBLAS_CORETYPE=Nehalem
     exec "$build/bin/python" "${pytest[@]}" "$@"
 fi
 

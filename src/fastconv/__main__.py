@@ -1,4 +1,4 @@
-"""Command line: ``python -m fastconv`` demo, info and run."""
+"""Command line: ``python -m fastconv`` demo, info, run and tune."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m fastconv",
-        description="scipy.signal's 2-D convolution and correlation, compiled.",
+        description="scipy.signal's convolution and correlation, compiled.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 

@@ -77,21 +77,32 @@ def _is_same(a: Any, b: Any) -> bool:
         plain = not any(x.is_virtual or x.external for x in (a, b))
         near = not _files_of(a).isdisjoint(_files_of(b))
         return bool(a == b) or (near and (a.name == b.name or not plain))
-    first, second = _memory_of(a), _memory_of(b)
+    return False
+
+
+def _overlaps(a: Any, b: Any) -> bool:
+    """Whether two arrays may share memory, of which one at least is no array of NumPy's."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return False  # that has been seen
+    first = _memory_of(a)
+    second = None if first is None else _memory_of(b)
     return first is not None and second is not None and may_overlap(first, second)
 
 
 def _memory_of(a: Any) -> Array | None:
     """Return the array in memory that an array is, or that it wraps: one element tells."""
-    if not isinstance(a, np.ndarray):
-        if not _is_stored(a):
-            return None
-        try:
-            a = np.asarray(a[tuple(slice(0, min(n, 1)) for n in a.shape)])
-        except Exception:  # it may be only written to
-            return None
-        while isinstance(a.base, np.ndarray):
-            a = a.base
+    if isinstance(a, np.ndarray):
+        return a
+    # What has chunks is in files, or not computed yet.
+    if not _is_stored(a) or getattr(a, "chunks", None) or hasattr(a, "virtual_sources"):
+        return None
+    try:
+        a = np.asarray(a[tuple(slice(0, min(n, 1)) for n in a.shape)])
+    except Exception:  # it may be only written to
+        return None
+    base = a
+    while isinstance(base, np.ndarray | memoryview):
+        a, base = base, base.obj if isinstance(base, memoryview) else base.base
     return np.asarray(a)
 
 
@@ -177,7 +188,10 @@ def call(
     shape, dtype, whole, cut = blocks_of(function, source, kernel, arguments)
     threads = resolve(workers)
     _check_target(out, shape, dtype)
-    overlap = out is not None and any(_is_same(out, x) for x in (in1, in2, source, kernel))
+    overlap = out is not None and (
+        any(_is_same(out, x) for x in (in1, in2, source, kernel))
+        or any(_overlaps(out, x) for x in (source, kernel))
+    )
     # What a subclass does to items is not for results.
     target: Any = np.asarray(out) if isinstance(out, np.ndarray) else out
     if cut is None:

@@ -54,9 +54,9 @@ def lazily(
         pieces = [
             strips.piece(*zip(*at, strict=True)) for at in product(*(p.pieces for p in parts))
         ]
-        corners, keys, numbers = zip(*pieces, strict=True)
+        corners, keys, numbers, shapes = zip(*pieces, strict=True)
         lows, highs = zip(*((part.low, part.high) for part in parts), strict=True)
-        window = partial(_Window, image.shape, image.dtype, corners, numbers)
+        window = partial(_Window, image.shape, image.dtype, corners, numbers, shapes)
         solve = partial(_solved, window, cut, lows, highs, threads)
         graph[(name, *index)] = (solve, kernel.key, list(keys))
     graph |= strips.tasks()
@@ -122,24 +122,39 @@ class _Strips:
     def __init__(self, image: str, name: str) -> None:
         self.image, self.name = image, name
         self.wanted: dict[tuple[int, ...], dict[tuple[range, ...], int]] = {}
+        self.shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
-    def piece(self, chunk: Any, start: Any, length: Any, place: Any) -> tuple[Any, Any, int | None]:
-        """Tell where a piece lies, which task returns it, and its number among that task's."""
+    def piece(
+        self, chunk: Any, start: Any, length: Any, place: Any
+    ) -> tuple[Any, Any, int | None, Any]:
+        """Tell where a piece lies, which task returns it as which of its own, and its shape."""
         if all(2 * len(needed) >= n for needed, n in zip(place, length, strict=True)):
-            return start, (self.image, *chunk), None
+            return start, (self.image, *chunk), None, length
         wanted = self.wanted.setdefault(chunk, {})
+        self.shapes[chunk] = length
         number = wanted.setdefault(place, len(wanted))
         corner = tuple(p + needed.start for p, needed in zip(start, place, strict=True))
-        return corner, (self.name, *chunk), number
+        return corner, (self.name, *chunk), number, tuple(map(len, place))
 
     def tasks(self) -> dict[Any, Any]:
         return {
-            (self.name, *chunk): (partial(_cut_out, tuple(places)), (self.image, *chunk))
+            (self.name, *chunk): (
+                partial(_cut_out, tuple(places), self.shapes[chunk]),
+                (self.image, *chunk),
+            )
             for chunk, places in self.wanted.items()
         }
 
 
-def _cut_out(places: tuple[tuple[range, ...], ...], chunk: Any) -> list[Array]:
+def _check_shape(array: Any, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"a chunk is of shape {array.shape}, not {shape} as declared")
+
+
+def _cut_out(
+    places: tuple[tuple[range, ...], ...], shape: tuple[int, ...], chunk: Any
+) -> list[Array]:
+    _check_shape(chunk, shape)
     # Copies, or the chunk would live as long as they do.
     return [np.array(chunk[tuple(slice(r.start, r.stop) for r in place)]) for place in places]
 
@@ -166,31 +181,27 @@ class _Window:
         dtype: np.dtype[Any],
         corners: tuple[tuple[int, ...], ...],
         numbers: tuple[int | None, ...],
+        shapes: tuple[tuple[int, ...], ...],
         arrays: list[Any],
     ) -> None:
         self.shape, self.dtype = shape, dtype
-        self.pieces = [
-            (corner, np.asarray(array if number is None else array[number]))
-            for corner, number, array in zip(corners, numbers, arrays, strict=True)
-        ]
+        self.pieces = []
+        for corner, number, its, array in zip(corners, numbers, shapes, arrays, strict=True):
+            piece = np.asarray(array if number is None else array[number])
+            _check_shape(piece, its)
+            if not np.can_cast(piece.dtype, dtype, "same_kind"):
+                raise TypeError(f"a chunk is of dtype {piece.dtype}, not {dtype} as declared")
+            self.pieces.append((corner, piece))
 
     def __getitem__(self, place: tuple[slice, ...]) -> Array:
         whole = np.empty([s.stop - s.start for s in place], self.dtype)
-        left = whole.size
         for corner, piece in self.pieces:
             inside = [
                 slice(max(s.start, p), min(s.stop, p + n))
                 for s, p, n in zip(place, corner, piece.shape, strict=True)
             ]
             if all(s.start < s.stop for s in inside):
-                part = piece[_moved(inside, corner)]
-                if not np.can_cast(part.dtype, self.dtype, "same_kind"):
-                    words = f"a chunk is of dtype {part.dtype}, not {self.dtype} as declared"
-                    raise TypeError(words)
-                whole[_moved(inside, [s.start for s in place])] = part
-                left -= part.size
-        if left:
-            raise ValueError("chunks are not of the shapes that the array of dask declares")
+                whole[_moved(inside, [s.start for s in place])] = piece[_moved(inside, corner)]
         return whole
 
 

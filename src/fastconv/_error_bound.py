@@ -17,6 +17,7 @@ from fastconv import _error, _fftn, _images, _nd, _plan, _slices, _solve
 from fastconv._explain import check_arguments
 from fastconv._parts import places
 from fastconv._problem import FILL, SYMM, WRAP, all_finite
+from fastconv._rank_one import terms
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -202,10 +203,10 @@ def _of_problem(problem: Problem, method: str, images: int = 1) -> Array:
             return tiled
         # Tiles with an Inf or a NaN are summed.
         return np.maximum(tiled, _of_direct(problem, _products(problem)))
-    terms = _products(problem)
+    n = _products(problem)
     if plan.engine == "separable":
-        terms = max(terms, sum(problem.kernel.shape) + 8)
-    return _of_direct(problem, terms)
+        n = max(n, terms(*problem.kernel.shape))
+    return _of_direct(problem, n)
 
 
 def _of_direct(problem: Problem, terms: int) -> Array:

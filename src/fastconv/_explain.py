@@ -10,6 +10,7 @@ import numpy as np
 from fastconv import _fftn, _images, _nd, _plan, _solve
 from fastconv._dispatch import engine_for
 from fastconv._error import growth
+from fastconv._rank_one import terms
 from fastconv._slices import Job, calls, collapse, predict, stacked
 from fastconv._workers import resolve
 
@@ -58,7 +59,8 @@ class Explanation:
     tile : tuple of int or None
         Points of a tile's transform, None for sums.
     threads : int
-        Number of threads that the call may use. The engine does not depend on it.
+        Number of threads that the call asks for; it starts no more than there are processors. The
+        engine does not depend on it.
     predicted : float or None
         Seconds on one thread, by the measured costs; None where fastconv does not know.
     memory : int or None
@@ -130,12 +132,14 @@ def _roundoff(dtype: np.dtype[Any]) -> str:
     return f"2**-{np.finfo(dtype).nmant + 1}"
 
 
-def _sum_bound(problem: Problem, calls: int) -> str:
-    """Bound of the defining sum."""
+def _sum_bound(problem: Problem, calls: int, engine: str = "direct") -> str:
+    """Bound of the defining sum, in one step or two."""
     if problem.dtype.kind in "iu":
         return f"none: integers are exact, modulo 2**{8 * problem.dtype.itemsize}"
     both = problem.image.dtype.kind == problem.kernel.dtype.kind == "c"
     n = problem.kernel.size * (1 + both) * calls
+    if engine == "separable":
+        n = max(n, terms(*problem.kernel.shape))
     return f"at most {n} * {_roundoff(problem.dtype)} * sum(|products|), for every output"
 
 
@@ -146,7 +150,7 @@ def _explain_problem(
     known.engine = chosen.engine
     known.predicted = chosen.seconds
     known.others = chosen.others
-    known.bound = _sum_bound(problem, calls)
+    known.bound = _sum_bound(problem, calls, chosen.engine)
     if not chosen.word:
         return known
     known.tile = height, width = chosen.height, chosen.width

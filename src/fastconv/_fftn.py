@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from _thread import _local, allocate_lock, start_new_thread
+from _thread import _local, allocate_lock, get_ident, start_new_thread
 from collections import deque
 from contextlib import suppress
 from functools import cache, partial
@@ -170,6 +170,8 @@ HEARD = 0.02
 """Seconds between looks for signals."""
 CACHED = 1 << 15
 """Numbers that are looked at in one go: they stay in the cache meanwhile."""
+GRACE = 1.0
+"""Seconds that a thread which Python does not wait for stays out of SciPy, once Python ends."""
 ROOM = 1 << 20
 """Bytes there must be for a thread to begin with."""
 FEW = 1 << 13
@@ -248,7 +250,7 @@ def _share_out(
             del error  # which refers to this frame by its traceback, and so to the arrays
 
 
-_thrown = _local()
+_own = _local()
 
 
 def _throw() -> None:
@@ -257,10 +259,10 @@ def _throw() -> None:
     The first one takes memory, and where there is none, glibc ends the process. So it must not be
     the one that says so.
     """
-    if not hasattr(_thrown, "once"):
+    if not hasattr(_own, "once"):
         with suppress(ValueError):
             import_module("scipy.fft").dct(np.zeros(2), type=5)  # there are four types
-        _thrown.once = True
+        _own.once = True
 
 
 # Not of threading, whose weak references are called back when a thread is forgotten: what a signal
@@ -268,7 +270,8 @@ def _throw() -> None:
 class _Thread:
     """What a thread alone refers to, so it is gone if the thread never began."""
 
-    def __init__(self) -> None:
+    def __init__(self, ident: int | None) -> None:
+        self.ident = ident
         self.ended = allocate_lock()
         self.ended.acquire()
 
@@ -277,8 +280,8 @@ _running: dict[Any, ref[_Thread]] = {}
 """Threads that have not ended, by their locks; an interrupt leaves long ones behind."""
 
 
-def _noted() -> _Thread:
-    thread = _Thread()
+def _noted(ident: int | None = None) -> _Thread:
+    thread = _Thread(ident)
     _running[thread.ended] = ref(thread)
     return thread
 
@@ -294,11 +297,11 @@ _exiting = allocate_lock()
 
 def _enter() -> _Thread:
     """Note that this thread is about to be in SciPy's transform."""
-    thread = _noted()
-    if _exiting.locked() and import_module("threading").current_thread().daemon:
-        _leave(thread)
-        _exiting.acquire()  # for ever: Python does not wait for this thread, and has to
-    return thread
+    waits = _exiting.locked() and not hasattr(_own, "waited")
+    if waits and import_module("threading").current_thread().daemon:
+        _own.waited = True
+        _exiting.acquire(timeout=GRACE)
+    return _noted(get_ident())
 
 
 def _start(work: Callable[[], None], running: list[Any]) -> None:
@@ -332,9 +335,10 @@ def _wait_for(threads: Iterable[Any]) -> None:
 
 @atexit.register
 def _wait() -> None:
-    """Let threads end what they are at, and begin no more: Python ends none that is in C++."""
-    _exiting.acquire()
-    _wait_for(tuple(_running))
+    """Let other threads end what they are at: Python ends none that is in C++."""
+    _exiting.acquire(blocking=False)
+    noted = [(ended, its()) for ended, its in tuple(_running.items())]
+    _wait_for([ended for ended, its in noted if its is None or its.ident != get_ident()])
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,14 +20,18 @@ if TYPE_CHECKING:
 ROUNDING = 6
 
 
-def may_gain(kh: int, kw: int) -> bool:
-    """Whether two sums keep the bound of one.
+def terms(kh: int, kw: int) -> int:
+    """Products that a sum has which is off as much as two of kh and of kw.
 
     They are off by kh u and kw u. The factors are off by (ROUNDING + 1) u, for the product that is
-    compared has a rounding of its own, and second-order terms add less than u: together no more
-    than the n u of the defining sum if n = kh kw is as many.
+    compared has a rounding of its own, and second-order terms add less than u.
     """
-    return kh * kw >= kh + kw + ROUNDING + 2
+    return kh + kw + ROUNDING + 2
+
+
+def may_gain(kh: int, kw: int) -> bool:
+    """Whether two sums keep the bound of one."""
+    return kh * kw >= terms(kh, kw)
 
 
 def _may_be(kernel: Array) -> bool:

@@ -29,7 +29,8 @@ def run(module: str | None, arguments: list[str], report: bool) -> int:
             _run_script(arguments)
         else:
             sys.argv = [module, *arguments]
-            runpy.run_module(module, _globals(), run_name="__main__", alter_sys=True)
+            _new_main(_globals())
+            runpy._run_module_as_main(module)  # type: ignore[attr-defined]  # as python -m
     except Exception as error:
         error.__traceback__ = _without_ours(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
@@ -49,6 +50,13 @@ def _globals() -> dict[str, Any]:
     return names
 
 
+def _new_main(names: dict[str, Any]) -> dict[str, Any]:
+    main = ModuleType("__main__")
+    vars(main).update(names)
+    sys.modules["__main__"] = main
+    return vars(main)
+
+
 def _run_script(arguments: list[str]) -> None:
     sys.argv = arguments
     script = Path(arguments[0]).absolute()
@@ -58,7 +66,6 @@ def _run_script(arguments: list[str]) -> None:
         sys.path[0] = path if importer else str(script.resolve().parent)
     # Not runpy: it takes __main__ away when the script ends, before the script's threads and
     # atexit functions do, and calls a relative path by that or changes sys.argv[0].
-    main = ModuleType("__main__")
     loader: Any = SourceFileLoader("__main__", path)
     more = _globals() | {"__file__": path, "__cached__": None}
     if importer:
@@ -75,9 +82,7 @@ def _run_script(arguments: list[str]) -> None:
     else:
         with io.open_code(path) as file:
             code = compile(file.read(), path, "exec", dont_inherit=True)
-    vars(main).update(more, __loader__=loader)
-    sys.modules["__main__"] = main
-    exec(code, main.__dict__)
+    exec(code, _new_main(more | {"__loader__": loader}))
 
 
 _OUR_FILES = {run.__code__.co_filename, runpy.run_module.__code__.co_filename}

@@ -88,8 +88,8 @@ def get_workers() -> int:
     -------
     int
         What `set_workers` chose, else all processors that the process may keep busy: those it may
-        run on, as far as the quota of its control group goes; or as many as ``PYTHON_CPU_COUNT``
-        says. ``OMP_NUM_THREADS`` and threadpoolctl can make it less.
+        run on, as far as the quota of its control group goes. ``PYTHON_CPU_COUNT``,
+        ``OMP_NUM_THREADS`` and threadpoolctl can make it less.
 
     Notes
     -----
@@ -116,8 +116,9 @@ class set_workers:  # noqa: N801 - scipy.fft's name
     Choose the number of threads that calls use by default.
 
     As a context manager it holds inside the ``with`` block, as `scipy.fft.set_workers`; called on
-    its own it holds until it is called again. Either way it holds for the current thread or task;
-    others start from the default. ``OMP_NUM_THREADS`` limits a whole process.
+    its own it holds until it is called again. Either way it holds for the current thread or task,
+    and tasks that it makes; other threads start from the default. ``OMP_NUM_THREADS`` limits a
+    whole process.
 
     Parameters
     ----------

@@ -28,9 +28,9 @@ class plan:  # noqa: N801 - called like a function, as set_workers
     A kernel made ready for images of one shape and dtype: chosen, packed and transformed once.
 
     Calling the plan with an image does only the image's work. The result keeps the promises of
-    `convolve2d` and `correlate2d`; it may differ from theirs in the last bits, because tiles that
-    are not worth the kernel's transform for one image may be for many. A plan is immutable: threads
-    may share it. It can be pickled.
+    `convolve2d` and `correlate2d` by the same method; it may differ from theirs in the last bits,
+    because tiles that are not worth the kernel's transform for one image may be for many. Calls do
+    not change a plan: threads may share it. It can be pickled.
 
     Parameters
     ----------

@@ -115,10 +115,10 @@ def convolve2d(
     ValueError
         If an input is not 2-dimensional, `axes` are not two of its axes, the other axes cannot be
         broadcast, an option not one of the above, the kernel not separable if it is to be,
-        `fillvalue` not a value of the result's dtype, that dtype not a numeric one of at least 8
-        bits (bool, float16 and object are refused), no input at least as large as the other in
-        'valid' mode, an empty image to be extended by 'wrap' or 'symm', or `out` of another shape
-        or not writeable.
+        `fillvalue` not a value of the result's dtype, that dtype not one of the integers, float32
+        and larger, or their complex types (bool, float16 and object are refused), no input at
+        least as large as the other in 'valid' mode, an empty image to be extended by 'wrap' or
+        'symm', or `out` of another shape or not writeable.
     TypeError
         If `out` is not an array of the result's dtype, or `workers` not an integer.
     MemoryError
@@ -140,9 +140,10 @@ def convolve2d(
     inner products in floating-point arithmetic", SIAM J. Matrix Anal. Appl. 34 (2013). Integers
     wrap around: they are exact modulo two to the power of their width.
 
-    With method 'fft' every output of a tile has an error of at most ``21 log2(N) u`` times the
-    2-norms of the tile and of the kernel, for tiles of N points, apart from underflow; integers
-    are exact all the same. `explain` tells the bound of a call.
+    With method 'fft', and where 'fast' takes it, every output of a tile has an error of at most
+    ``21 log2(N) u`` times the 2-norms of the tile and of the kernel, for tiles of N points, apart
+    from underflow; integers are exact all the same. With method 'separable' and a kernel that 'auto' leaves whole, of some
+    4x4 taps and less, n is M + N + 8. `explain` tells the bound of a call.
 
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
     blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
@@ -332,7 +333,8 @@ def convolve(
     ValueError
         If the inputs differ in their number of dimensions, an option is not one of the above, no
         input is at least as large as the other in 'valid' mode, an input is empty (other than
-        `in1` in mode 'same'), both are bool and of more than one dimension, or `out` of another
+        `in1` in mode 'same'), both are bool and the method could be a sum in more than one
+        dimension, or in mode 'same' with a longer `in2`, or `out` of another
         shape or not writeable.
     TypeError
         If `out` is not an array of the result's dtype, `workers` not an integer, or the inputs
@@ -365,7 +367,8 @@ def convolve(
     a call.
 
     In one dimension nothing is multiplied with what lies outside the inputs. In more, as in
-    scipy, zeros around the larger input are multiplied, and times an Inf they are NaN.
+    scipy, zeros around one of the inputs are multiplied (`in1` in mode 'same', else the larger
+    one), and times an Inf they are NaN.
 
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
     blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
@@ -601,14 +604,14 @@ def choose_conv_method(
     mode : {'full', 'same', 'valid'}, optional
         Its mode.
     measure : bool, optional
-        Run both methods and take their times. By default they are predicted, from shapes and
-        dtypes.
+        Run both methods and take their times. By default they are predicted, from shapes, dtypes
+        and, of integers, values; in more than two dimensions roughly.
 
     Returns
     -------
     method : {'direct', 'fft'}
         The faster one; 'direct' for integers so large that a transform might not round to the
-        right ones, and for what has no transform.
+        right ones, for bool, and for what is no number.
     times : dict of str to float
         Seconds that each took. Only with `measure`.
 
