@@ -142,8 +142,9 @@ def convolve2d(
 
     With method 'fft', and where 'fast' takes it, every output of a tile has an error of at most
     ``21 log2(N) u`` times the 2-norms of the tile and of the kernel, for tiles of N points, apart
-    from underflow; integers are exact all the same. With method 'separable' and a kernel that 'auto' leaves whole, of some
-    4x4 taps and less, n is M + N + 8. `explain` tells the bound of a call.
+    from underflow; integers are exact all the same. With method 'separable' and a kernel that
+    'auto' leaves whole, of some 4x4 taps and less, n is M + N + 8. `explain` tells the bound of a
+    call.
 
     An array of dask gives an array of dask, whose tasks compute a chunk each on one thread. By
     blocks or chunks, integers are the same to the bit, and other numbers within their bound, as a
