@@ -297,11 +297,14 @@ _exiting = allocate_lock()
 
 def _enter() -> _Thread:
     """Note that this thread is about to be in SciPy's transform."""
+    thread = _noted(get_ident())
     waits = _exiting.locked() and not hasattr(_own, "waited")
     if waits and import_module("threading").current_thread().daemon:
+        _leave(thread)
         _own.waited = True
         _exiting.acquire(timeout=GRACE)
-    return _noted(get_ident())
+        thread = _noted(get_ident())
+    return thread
 
 
 def _start(work: Callable[[], None], running: list[Any]) -> None:
@@ -337,8 +340,8 @@ def _wait_for(threads: Iterable[Any]) -> None:
 def _wait() -> None:
     """Let other threads end what they are at: Python ends none that is in C++."""
     _exiting.acquire(blocking=False)
-    noted = [(ended, its()) for ended, its in tuple(_running.items())]
-    _wait_for([ended for ended, its in noted if its is None or its.ident != get_ident()])
+    own, threads = get_ident(), tuple(_running.items())
+    _wait_for([ended for ended, its in threads if getattr(its(), "ident", None) != own])
 
 
 if hasattr(os, "register_at_fork"):
