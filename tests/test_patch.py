@@ -497,6 +497,21 @@ for image, taps in (
         else:
             raise AssertionError
 assert scipy.signal.convolve2d(memoryview(np.zeros((0, 3))), kernel).shape == (1, 4)
+
+class Unwilling:
+    shape = property(lambda self: 1 / 0)
+
+# What fastconv refuses as well is scipy's to refuse.
+for image, taps, boundary, words in (
+    (memoryview(np.zeros((0, 3))), kernel, "bogus", "Acceptable boundary flags"),
+    (Unwilling(), kernel, "wrap", ""),
+):
+    try:
+        scipy.signal.convolve2d(image, taps, boundary=boundary)
+    except (TypeError, ValueError) as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError
 print("done")
 """
 

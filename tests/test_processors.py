@@ -206,6 +206,12 @@ def test_no_more_threads_are_started_than_there_are_processors(processors):
     assert words(script, PYTHON_CPU_COUNT=str(processors)) == [str(processors - 1)]
 
 
+@linux_openmp
+def test_as_many_threads_wait_as_the_last_call_had():
+    script = PREPARE + "\n".join(f"check({n}); print(threads() - before)" for n in (8, 3, 5, 1, 2))
+    assert words(script, PYTHON_CPU_COUNT="8") == ["7", "2", "4", "4", "1"]
+
+
 INSIDE = """
 import ctypes
 openmp = ctypes.CDLL("libgomp.so.1")

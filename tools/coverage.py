@@ -80,6 +80,7 @@ UNREACHED = {
     "_fallback.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fftn.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
+    "_run.py": {"if sys.version_info < (3, 14):": "another Python"},
     "_fft.pyx": {
         'raise MemoryError(f"fastconv could not get {size:.3g} bytes of memory")': NO_MEMORY,
         "if size < MAX_BYTES:": "no transform is so long, until there is one of three dimensions",
@@ -108,6 +109,7 @@ UNREACHED = {
         "imports threading first",
     },
     "_threads.h": {
+        "if (memory != NULL && n > 1) {": NO_MEMORY,
         "if (c == NULL) return 0;": NO_MEMORY,
         "return sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set);": "it does not fail",
     },
