@@ -65,11 +65,9 @@ def _is_target(a: Any) -> bool:
 
 
 def _is_same(a: Any, b: Any) -> bool:
-    """Whether two arrays may share memory, or may be one array of a file."""
+    """Whether two arrays may be one array of a file."""
     if a is b:
         return True
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return may_overlap(a, b)
     if hasattr(a, "store_path") and hasattr(b, "store_path"):  # zarr
         return bool(_place_of(a.store_path) == _place_of(b.store_path))
     if hasattr(a, "virtual_sources") and hasattr(b, "virtual_sources"):  # h5py
@@ -80,13 +78,13 @@ def _is_same(a: Any, b: Any) -> bool:
     return False
 
 
-def _overlaps(a: Any, b: Any) -> bool:
-    """Whether two arrays may share memory, of which one at least is no array of NumPy's."""
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return False  # that has been seen
-    first = _memory_of(a)
-    second = None if first is None else _memory_of(b)
-    return first is not None and second is not None and may_overlap(first, second)
+def _overlaps(out: Any, *inputs: Any) -> bool:
+    """Whether an output may share memory with an input."""
+    memory = _memory_of(out)
+    if memory is None:
+        return False
+    others = map(_memory_of, inputs)
+    return any(other is not None and may_overlap(memory, other) for other in others)
 
 
 def _memory_of(a: Any) -> Array | None:
@@ -189,8 +187,7 @@ def call(
     threads = resolve(workers)
     _check_target(out, shape, dtype)
     overlap = out is not None and (
-        any(_is_same(out, x) for x in (in1, in2, source, kernel))
-        or any(_overlaps(out, x) for x in (source, kernel))
+        any(_is_same(out, x) for x in (in1, in2)) or _overlaps(out, source, kernel)
     )
     # What a subclass does to items is not for results.
     target: Any = np.asarray(out) if isinstance(out, np.ndarray) else out
@@ -202,9 +199,7 @@ def call(
             return result
         target[...] = result
         return out
-    ready = target
-    if overlap or target is None:
-        target = np.empty(shape, dtype)
+    result = np.empty(shape, dtype) if overlap or target is None else target
     lengths = _lengths(cut, getattr(out, "chunks", None))
     starts = [range(0, n, step) for n, step in zip(shape, lengths, strict=True)]
     with _Progress(progress, prod(map(len, starts)), function.__name__) as report:
@@ -218,12 +213,12 @@ def call(
                 for s, before, m in zip(block, cut.before, cut.taps, strict=True)
             ]
             part = read(cut, source, lows, highs)
-            target[tuple(block)] = cut.solve(part, kernel, workers=threads)
+            result[tuple(block)] = cut.solve(part, kernel, workers=threads)
             report()
     if out is None:
-        return target
+        return result
     if overlap:
-        ready[...] = target
+        target[...] = result
     return out
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastconv._parts import assign, places
+from fastconv._parts import assign, distinct, places
 from fastconv._problem import check_out, converted, prepare
 from fastconv._slices import solve_batch
 from fastconv._solve import check_method, choose, compute, solve
@@ -113,8 +113,7 @@ def first_of(problem: Problem) -> Problem:
 
 def check_separable(problem: Problem) -> None:
     """Refuse a stack of kernels of which one is no outer product."""
-    kernels, first = problem.kernel, first_of(problem)
-    kernels = kernels[tuple(slice(None if step else 1) for step in kernels.strides[:-2])]
+    kernels, first = distinct(problem.kernel, -2), first_of(problem)
     if kernels.size and 0 not in problem.image.shape[:-2] + problem.shape:
         for place in places(kernels.shape[:-2]):
             choose(first._replace(kernel=kernels[place]), "separable")

@@ -56,9 +56,9 @@ def places(shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
             yield (i, *others)
 
 
-def distinct(a: Array) -> Array:
-    """Return `a` with one element of each axis that, however long, repeats it."""
-    return a[tuple(slice(None if step else 1) for step in a.strides)]
+def distinct(a: Array, end: int | None = None) -> Array:
+    """Return `a` with one element of each axis, up to `end`, that, however long, repeats it."""
+    return a[tuple(slice(None if step else 1) for step in a.strides[:end])]
 
 
 def sum_of_squares(a: Array) -> float:

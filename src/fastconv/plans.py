@@ -102,9 +102,11 @@ class plan:  # noqa: N801 - called like a function, as set_workers
         swapped = problem.kernel.shape != self._arguments[0].shape
         if swapped and image.size:
             # It becomes the kernel, which need be the outer product of two vectors only if asked.
-            separable = method == "separable"
-            image = np.ones(self.shape) if separable else pixel * np.eye(*self.shape)
-            problem = self._prepare(image.astype(self.dtype))
+            if method == "separable":
+                image = np.ones(self.shape, self.dtype)
+            else:
+                image = pixel * np.eye(*self.shape, dtype=self.dtype)
+            problem = self._prepare(image)
         threads = resolve(workers)
         self.out_shape, self.out_dtype = problem.shape, problem.dtype
         sizes = [" x ".join(map(str, shape)) for shape in (self.shape, problem.kernel.shape)]
