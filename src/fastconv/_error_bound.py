@@ -286,7 +286,7 @@ def _of_arrays(
         raise ValueError(f"fastconv has no bound for {left}")
     task = _nd.task_of(function, a, b, mode, method, axes)
     if not isinstance(task, _nd.Task):
-        result = task.computed() if isinstance(task, _nd.Product) else np.asarray(task)
+        result = np.asarray(_nd.multiplied(task))
         if result.dtype.kind in "iub" or not result.size:
             return _zeros(result.shape, result.dtype)
         return _of_sum(_size(result), 2, result.dtype)

@@ -131,7 +131,7 @@ def fftconvolve(
     task = float_task(a, b, mode, axes)
     if not isinstance(task, Task):
         resolve(workers)
-        return _written(task.computed() if isinstance(task, Product) else task, out)
+        return _written(multiplied(task), out)
     return computed(task, out, workers)
 
 
@@ -159,6 +159,11 @@ def result_of(task: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
         return task.job.shape, task.dtype
     result = np.asarray(task)
     return result.shape, result.dtype
+
+
+def multiplied(task: Any) -> Any:
+    """Return the result of what `task_of` made no task."""
+    return task.computed() if isinstance(task, Product) else task
 
 
 def convolution_task(name: str, a: Array, b: Array, mode: str, method: str) -> Any:

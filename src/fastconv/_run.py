@@ -29,7 +29,7 @@ def run(module: str | None, arguments: list[str], report: bool) -> int:
             _run_script(arguments)
         else:
             sys.argv = [module, *arguments]
-            _new_main(_globals())
+            _new_main({})
             runpy._run_module_as_main(module)  # type: ignore[attr-defined]  # as python -m
     except Exception as error:
         error.__traceback__ = _without_ours(error.__traceback__)
@@ -42,18 +42,13 @@ def run(module: str | None, arguments: list[str], report: bool) -> int:
     return 0
 
 
-def _globals() -> dict[str, Any]:
-    """Return what python puts into a program that runpy and a module do not have."""
-    names: dict[str, Any] = {"__builtins__": builtins}
-    if sys.version_info < (3, 14):
-        names["__annotations__"] = {}
-    return names
-
-
 def _new_main(names: dict[str, Any]) -> dict[str, Any]:
+    """Make a new __main__ with `names`, and what python puts there beside a module's own."""
     main = ModuleType("__main__")
-    vars(main).update(names)
     sys.modules["__main__"] = main
+    vars(main).update(names, __builtins__=builtins)
+    if sys.version_info < (3, 14):
+        vars(main)["__annotations__"] = {}
     return vars(main)
 
 
@@ -67,7 +62,7 @@ def _run_script(arguments: list[str]) -> None:
     # Not runpy: it takes __main__ away when the script ends, before the script's threads and
     # atexit functions do, and calls a relative path by that or changes sys.argv[0].
     loader: Any = SourceFileLoader("__main__", path)
-    more = _globals() | {"__file__": path, "__cached__": None}
+    more: dict[str, Any] = {"__file__": path, "__cached__": None}
     if importer:
         spec = importer.find_spec("__main__")
         if spec is None or spec.loader is None:
