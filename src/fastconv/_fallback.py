@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from _thread import RLock
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from fastconv import _runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 ORIGINALS: dict[str, Callable[..., Any]] = {}
 """scipy's functions by name, where `fastconv.patch` has put others in their place."""
 
-FELL_BACK: Counter[tuple[str, str]] = Counter()
+FELL_BACK: dict[tuple[str, str], int] = {}
 """Calls left to scipy, by the name of the function and the reason."""
 
 # Reasons may quote what was given, and a process that runs for months is given a lot.
 LONGEST, MOST, OTHER = 200, 1000, "for other reasons"
-
-# A signal handler may call, or fork, while this thread counts. Not of threading, which takes longer
-# to import.
-_lock = RLock()
-if hasattr(os, "register_at_fork"):
-    # Else a child forked while another thread counts would wait for that thread for ever.
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
 
 
 def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -45,10 +36,9 @@ def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
             ) from None
         function = getattr(signal, name)
     key = name, reason[:LONGEST]
-    with _lock:
-        if key not in FELL_BACK and len(FELL_BACK) >= MOST:
-            key = name, OTHER
-        FELL_BACK[key] += 1
+    if key not in FELL_BACK and len(FELL_BACK) >= MOST:
+        key = name, OTHER
+    _runtime.add_one(FELL_BACK, key)
     return function(*args, **kwargs)
 
 

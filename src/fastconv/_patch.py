@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastconv import signal
+from fastconv import _runtime, signal
 from fastconv._fallback import FELL_BACK, ORIGINALS, to_scipy
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ _places: dict[str, list[_Place]] = {}
 
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    # As in _fallback.
+    # Else a child forked while another thread has it would wait for that thread for ever.
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
@@ -144,8 +144,7 @@ def _replacement(name: str, original: Function, dispatches: bool) -> Function:
             reason = _reason(refusal)
         else:
             if _this_thread.fallbacks == before:
-                with _lock:
-                    ACCELERATED[name] += 1
+                _runtime.add_one(ACCELERATED, name)
             return result
         # Outside of the handler, so that scipy's exception does not mention fastconv's.
         return to_scipy(name, reason, *args, **kwargs)
@@ -274,58 +273,61 @@ def _install(names: Iterable[str] | str | None, stacklevel: int) -> list[str]:
     chosen = _check(names)
     import scipy.signal  # type: ignore[import-untyped]
 
+    return _runtime.alone(_lock, _replace, scipy.signal, chosen, stacklevel + 1)
+
+
+def _replace(module: ModuleType, names: Iterable[str], stacklevel: int) -> list[str]:
+    """Replace `names` of scipy.signal, the module, by one thread alone."""
     # A scipy that does not say whether it hands arrays on may do so.
     dispatches = bool(getattr(_array_api(), "SCIPY_ARRAY_API", True))
     capabilities = _capabilities()
-    with _lock:
-        pairs = {
-            name: _pair(name, getattr(scipy.signal, name), dispatches)
-            for name in chosen
-            if name not in _in_use
-        }
-        places = _holders({name: (new, *_layers(old)) for name, (new, old) in pairs.items()})
-        stale = [p for p in places if not _is_scipys(p.module) and p.value is not pairs[p.name][0]]
-        # First of all: where warnings are errors, nothing is replaced.
-        _warn(
-            "these were imported before fastconv.patch() and keep scipy's function",
-            stale,
-            stacklevel + 1,
-        )
-        for name, (new, old) in pairs.items():
-            # What an interrupt leaves of this, unpatch() undoes.
-            _places[name] = []
-            ORIGINALS[name] = _noting(old)
-            _in_use[name] = new
-            if old in capabilities:
-                capabilities[new] = capabilities[old]
-        for place in places:
-            if _is_scipys(place.module):
-                _places[place.name].append(place)
-                place.namespace[place.attribute] = pairs[place.name][0]
+    pairs = {
+        name: _pair(name, getattr(module, name), dispatches)
+        for name in names
+        if name not in _in_use
+    }
+    places = _holders({name: (new, *_layers(old)) for name, (new, old) in pairs.items()})
+    stale = [p for p in places if not _is_scipys(p.module) and p.value is not pairs[p.name][0]]
+    # First of all: where warnings are errors, nothing is replaced.
+    _warn(
+        "these were imported before fastconv.patch() and keep scipy's function",
+        stale,
+        stacklevel + 1,
+    )
+    for name, (new, old) in pairs.items():
+        # What an interrupt leaves of this, unpatch() undoes.
+        _places[name] = []
+        ORIGINALS[name] = _noting(old)
+        _in_use[name] = new
+        if old in capabilities:
+            capabilities[new] = capabilities[old]
+    for place in places:
+        if _is_scipys(place.module):
+            _places[place.name].append(place)
+            place.namespace[place.attribute] = pairs[place.name][0]
     return list(pairs)
 
 
 def _remove(names: Iterable[str], stacklevel: int) -> None:
-    """Put back what was in the place of `names`."""
+    """Put back what was in the place of `names`, by one thread alone."""
     changed = []
-    with _lock:
-        removed = {name: _in_use[name] for name in names if name in _in_use}
-        for name, replacement in removed.items():
-            _capabilities().pop(replacement, None)
-            for place in _places[name]:
-                now = place.namespace.get(place.attribute)
-                if now is replacement:
-                    place.namespace[place.attribute] = place.value
-                elif now is not place.value:
-                    changed.append(place)
-        # What was there already, and modules of scipy that were imported in the meantime.
-        for place in _holders({name: (function,) for name, function in removed.items()}):
-            if _is_scipys(place.module):
-                place.namespace[place.attribute] = _layers(place.value)[1]
-        for name in removed:  # last, so that after an interrupt it can be done again
-            _in_use.pop(name, None)
-            _places.pop(name, None)
-            ORIGINALS.pop(name, None)
+    removed = {name: _in_use[name] for name in names if name in _in_use}
+    for name, replacement in removed.items():
+        _capabilities().pop(replacement, None)
+        for place in _places[name]:
+            now = place.namespace.get(place.attribute)
+            if now is replacement:
+                place.namespace[place.attribute] = place.value
+            elif now is not place.value:
+                changed.append(place)
+    # What was there already, and modules of scipy that were imported in the meantime.
+    for place in _holders({name: (function,) for name, function in removed.items()}):
+        if _is_scipys(place.module):
+            place.namespace[place.attribute] = _layers(place.value)[1]
+    for name in removed:  # last, so that after an interrupt it can be done again
+        _in_use.pop(name, None)
+        _places.pop(name, None)
+        ORIGINALS.pop(name, None)
     _warn(
         "someone else has replaced these since fastconv.patch(), they are left alone",
         changed,
@@ -422,7 +424,7 @@ def unpatch() -> None:
     >>> import fastconv
     >>> fastconv.unpatch()
     """
-    _remove(NAMES, stacklevel=2)
+    _runtime.alone(_lock, _remove, NAMES, 2)
 
 
 @contextmanager
@@ -463,7 +465,7 @@ def patched(names: Iterable[str] | str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        _remove(new, stacklevel=3)
+        _runtime.alone(_lock, _remove, new, 3)
 
 
 @dataclass(frozen=True, repr=False)
@@ -516,8 +518,7 @@ def report() -> Report:
     >>> fastconv.report().accelerated["convolve2d"] - before
     1
     """
-    with _lock:
-        accelerated = ACCELERATED.copy()
+    accelerated = ACCELERATED.copy()
     fell_back: dict[str, dict[str, int]] = {name: {} for name in NAMES}
     for (name, reason), count in FELL_BACK.copy().items():
         fell_back.setdefault(name, {})[reason] = count

@@ -3,6 +3,8 @@
 
 import sys
 
+cimport cython
+
 cdef extern from "_cpu.h":
     const char* cpu_level()
     const char* COMPILER
@@ -73,6 +75,22 @@ def processors():
 cdef int count_processors() noexcept nogil:
     cdef int n = max(1, told if told else allowed_processors())
     return min(n, quota) if quota else n
+
+
+# From 3.13 on, `with lock:` in Python may leave the lock held: a signal handler can raise after the
+# lock is taken, or in a loop, where the interpreter does not know that it is to let it go. What is
+# compiled hears no signals.
+
+def add_one(dict counts, key):
+    """Count one more of `key`. No other thread comes in between: `key` is of str."""
+    with cython.critical_section(counts):
+        counts[key] = counts.get(key, 0) + 1
+
+
+def alone(lock, function, *args):
+    """Call `function` while `lock` is held."""
+    with lock:
+        return function(*args)
 
 
 def before_fork():
