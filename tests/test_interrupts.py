@@ -204,6 +204,27 @@ print("interrupted" if ended > 2 else ended)
     assert run(script) == "interrupted\n"
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_steps_of_a_large_tile_are_interrupted(workers):
+    script = f"""
+planned = fastconv.plan(kernel(3, 10**6), (3, 10**6), "d", method="fft")
+small, taps = kernel(200, 300), kernel(5, 5)
+expected = fastconv.convolve2d(small, taps, method="fft")
+rows, ended = image(3, 10**6), 0
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for i in range(16):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01 * 1.3**i)
+        planned(rows, workers={workers})
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        ended += 1
+assert (fastconv.convolve2d(small, taps, method="fft") == expected).all()
+print("interrupted" if ended > 2 else ended)
+"""
+    assert run(script) == "interrupted\n"
+
+
 def test_a_process_ends_well_while_a_thread_is_in_scipys_transform():
     script = """
 import scipy.fft
