@@ -89,8 +89,11 @@ def add_one(dict counts, key):
 
 def alone(lock, function, *args):
     """Call `function` while `lock` is held."""
-    with lock:
+    lock.acquire()
+    try:
         return function(*args)
+    finally:
+        lock.release()
 
 
 def before_fork():
