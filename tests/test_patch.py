@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from functools import partial
@@ -387,13 +388,13 @@ def test_to_scipy_finds_scipys_function_without_a_patch_and_counts():
 
 
 def test_what_fell_back_is_counted_in_limited_memory(monkeypatch):
-    monkeypatch.setattr(_fallback, "FELL_BACK", {})
+    monkeypatch.setattr(_fallback, "FELL_BACK", Counter())
     monkeypatch.setattr(_fallback, "MOST", 9)
     monkeypatch.setitem(_fallback.ORIGINALS, "medfilt2d", lambda: None)
     for i in range(100):
         _fallback.to_scipy("medfilt2d", f"{i % 30}" * 1000)
     counted = _fallback.FELL_BACK
-    assert sum(counted.values()) == 100
+    assert counted.total() == 100
     assert len(counted) == 10
     assert counted["medfilt2d", "for other reasons"] > 50
     assert max(len(reason) for _, reason in counted) <= 200
@@ -415,7 +416,7 @@ try:
 except TypeError as error:
     print(error)
 fastconv.unpatch()
-print(len(FELL_BACK), fastconv.report())
+print(FELL_BACK.total(), fastconv.report())
 """
     lines = run(script).splitlines()
     assert "scipy" in lines[0]
@@ -528,7 +529,8 @@ def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
         def trace(frame, event, arg):
             nonlocal left
             if frame.f_code.co_name != function:
-                return trace if frame.f_code.co_name in ("patch", "unpatch", "_install") else None
+                above = "patch", "unpatch", "_install", "_uninstall"
+                return trace if frame.f_code.co_name in above else None
             if event == "line":
                 if left == 0:
                     sys.settrace(None)
@@ -558,22 +560,19 @@ def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no timers that send signals")
 def test_no_signal_leaves_the_lock_held():
-    """As it would `with lock:` in Python: this loop in 3.13, any in 3.14."""
+    """As `with lock:` in Python does from 3.14 on, where one comes once the lock is taken."""
     script = """
 import random, signal, threading
 from fastconv._runtime import alone
 
 lock = threading.RLock()
 
-def work(numbers):
-    for number in numbers:
-        if number:
-            numbers.append(number)
+def work():
+    pass
 
 def many():
     while True:
-        alone(lock, work, [0] * 100)
-        alone(lock, work, [])
+        alone(lock, work)
 
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 for _ in range(1000):
@@ -585,6 +584,52 @@ for _ in range(1000):
 print("free")
 """
     assert run(script) == "free\n"
+
+
+@pytest.mark.parametrize("change", [fastconv.patch, fastconv.unpatch])
+def test_what_shows_warnings_may_wait_for_a_thread_that_patches(change, monkeypatch):
+    module = types.ModuleType("old")
+    module.convolve2d = ORIGINALS["convolve2d"]
+    monkeypatch.setitem(sys.modules, "old", module)
+    if change is fastconv.unpatch:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fastconv.patch()
+        scipy.signal.convolve2d = len
+    pool, shown = ThreadPoolExecutor(1), []
+
+    def show(message, *args, **kwargs):
+        pool.submit(fastconv.patch, "correlate").result(timeout=30)
+        shown.append(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        change()
+    scipy.signal.convolve2d = ORIGINALS["convolve2d"]
+    fastconv.unpatch()
+    assert len(shown) == 1
+
+
+def test_names_that_another_thread_replaces_meanwhile_are_its_own(monkeypatch):
+    module = types.ModuleType("old")
+    module.convolve2d = scipy.signal.convolve2d
+    monkeypatch.setitem(sys.modules, "old", module)
+    blocks = []
+
+    def show(*args, **kwargs):
+        blocks.append(fastconv.patched("correlate2d"))
+        blocks[0].__enter__()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        with fastconv.patched(["convolve2d", "correlate2d"]):
+            assert is_patched("convolve2d")
+        assert is_patched("correlate2d")
+        assert not is_patched("convolve2d")
+    blocks[0].__exit__(None, None, None)
+    assert not is_patched("correlate2d")
 
 
 @pytest.mark.usefixtures("theirs")
@@ -827,14 +872,14 @@ def test_calls_in_many_threads_are_all_counted():
 
 
 FORK = """
-import os, threading
+import importlib, os, sys, threading
 import numpy as np, fastconv, scipy.signal
 
 fastconv.patch()
 held, go = threading.Event(), threading.Event()
 
 def hold():
-    with fastconv._patch._lock:
+    with importlib.import_module(sys.argv[1])._lock:
         held.set()
         go.wait(0.3)
 
@@ -857,8 +902,9 @@ thread.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-def test_a_forked_process_is_patched_and_waits_for_no_thread_of_its_parent():
-    assert run(FORK).split() == ["2"]
+@pytest.mark.parametrize("module", ["fastconv._patch", "fastconv._fallback"])
+def test_a_forked_process_is_patched_and_waits_for_no_thread_of_its_parent(module):
+    assert run(FORK, module).split() == ["2"]
 
 
 @pytest.mark.parametrize(("initializer", "name"), [("None", "scipy"), ("fastconv.patch", "us")])

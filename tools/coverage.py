@@ -78,6 +78,7 @@ UNREACHED = {
     },
     "_dispatch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
+    "_fallback.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fftn.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_run.py": {"if sys.version_info < (3, 14):": "another Python"},
     "_fft.pyx": {

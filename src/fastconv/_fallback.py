@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from _thread import RLock
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +17,20 @@ if TYPE_CHECKING:
 ORIGINALS: dict[str, Callable[..., Any]] = {}
 """scipy's functions by name, where `fastconv.patch` has put others in their place."""
 
-FELL_BACK: dict[tuple[str, str], int] = {}
+FELL_BACK: Counter[tuple[str, str]] = Counter()
 """Calls left to scipy, by the name of the function and the reason."""
 
 # Reasons may quote what was given, and a process that runs for months is given a lot.
 LONGEST, MOST, OTHER = 200, 1000, "for other reasons"
+
+# A signal handler may call, or fork, while this thread counts. Not of threading, which takes longer
+# to import.
+_lock = RLock()
+if hasattr(os, "register_at_fork"):
+    # Else a child forked while another thread counts would wait for that thread for ever.
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -35,11 +46,19 @@ def to_scipy(name: str, reason: str, /, *args: Any, **kwargs: Any) -> Any:
                 "installed"
             ) from None
         function = getattr(signal, name)
-    key = name, reason[:LONGEST]
-    if key not in FELL_BACK and len(FELL_BACK) >= MOST:
-        key = name, OTHER
-    _runtime.add_one(FELL_BACK, key)
+    count(FELL_BACK, (name, reason[:LONGEST]))
     return function(*args, **kwargs)
+
+
+def count(counts: dict[Any, int], key: Any) -> None:
+    """Count one more of `key`, or, where it is new and there are too many, of other reasons."""
+    _runtime.alone(_lock, _add_one, counts, key)
+
+
+def _add_one(counts: dict[Any, int], key: Any) -> None:
+    if key not in counts and len(counts) >= MOST:
+        key = key[0], OTHER
+    counts[key] = counts.get(key, 0) + 1
 
 
 _OURS = (np.ndarray, np.generic, list, tuple, int, float, complex)

@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv import _runtime, signal
-from fastconv._fallback import FELL_BACK, ORIGINALS, to_scipy
+from fastconv._fallback import FELL_BACK, ORIGINALS, count, to_scipy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     Function = Callable[..., Any]
     Namespace = dict[str, Any]
+    _Pairs = dict[str, tuple[Function, Function]]
 
 NAMES = tuple(
     name
@@ -87,7 +88,7 @@ _places: dict[str, list[_Place]] = {}
 
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    # Else a child forked while another thread has it would wait for that thread for ever.
+    # As in _fallback.
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
     )
@@ -144,7 +145,7 @@ def _replacement(name: str, original: Function, dispatches: bool) -> Function:
             reason = _reason(refusal)
         else:
             if _this_thread.fallbacks == before:
-                _runtime.add_one(ACCELERATED, name)
+                count(ACCELERATED, name)
             return result
         # Outside of the handler, so that scipy's exception does not mention fastconv's.
         return to_scipy(name, reason, *args, **kwargs)
@@ -273,28 +274,36 @@ def _install(names: Iterable[str] | str | None, stacklevel: int) -> list[str]:
     chosen = _check(names)
     import scipy.signal  # type: ignore[import-untyped]
 
-    return _runtime.alone(_lock, _replace, scipy.signal, chosen, stacklevel + 1)
-
-
-def _replace(module: ModuleType, names: Iterable[str], stacklevel: int) -> list[str]:
-    """Replace `names` of scipy.signal, the module, by one thread alone."""
-    # A scipy that does not say whether it hands arrays on may do so.
-    dispatches = bool(getattr(_array_api(), "SCIPY_ARRAY_API", True))
-    capabilities = _capabilities()
-    pairs = {
-        name: _pair(name, getattr(module, name), dispatches)
-        for name in names
-        if name not in _in_use
-    }
-    places = _holders({name: (new, *_layers(old)) for name, (new, old) in pairs.items()})
+    pairs, places = _runtime.alone(_lock, _find, scipy.signal, chosen)
     stale = [p for p in places if not _is_scipys(p.module) and p.value is not pairs[p.name][0]]
-    # First of all: where warnings are errors, nothing is replaced.
+    # First of all: where warnings are errors, nothing is replaced. And without the lock, for what
+    # shows warnings may wait for another thread.
     _warn(
         "these were imported before fastconv.patch() and keep scipy's function",
         stale,
         stacklevel + 1,
     )
-    for name, (new, old) in pairs.items():
+    return _runtime.alone(_lock, _replace, pairs, places)
+
+
+def _find(module: ModuleType, names: Iterable[str]) -> tuple[_Pairs, list[_Place]]:
+    """Find the replacement and the original for `names` of scipy.signal, and where those are."""
+    # A scipy that does not say whether it hands arrays on may do so.
+    dispatches = bool(getattr(_array_api(), "SCIPY_ARRAY_API", True))
+    pairs = {
+        name: _pair(name, getattr(module, name), dispatches)
+        for name in names
+        if name not in _in_use
+    }
+    return pairs, _holders({name: (new, *_layers(old)) for name, (new, old) in pairs.items()})
+
+
+def _replace(pairs: _Pairs, places: Iterable[_Place]) -> list[str]:
+    """Put the replacements in, but for names that another thread has replaced meanwhile."""
+    capabilities = _capabilities()
+    names = [name for name in pairs if name not in _in_use]
+    for name in names:
+        new, old = pairs[name]
         # What an interrupt leaves of this, unpatch() undoes.
         _places[name] = []
         ORIGINALS[name] = _noting(old)
@@ -302,14 +311,23 @@ def _replace(module: ModuleType, names: Iterable[str], stacklevel: int) -> list[
         if old in capabilities:
             capabilities[new] = capabilities[old]
     for place in places:
-        if _is_scipys(place.module):
+        if _is_scipys(place.module) and place.name in names:
             _places[place.name].append(place)
             place.namespace[place.attribute] = pairs[place.name][0]
-    return list(pairs)
+    return names
 
 
-def _remove(names: Iterable[str], stacklevel: int) -> None:
-    """Put back what was in the place of `names`, by one thread alone."""
+def _uninstall(names: Iterable[str], stacklevel: int) -> None:
+    """Put back what was in the place of `names`."""
+    _warn(
+        "someone else has replaced these since fastconv.patch(), they are left alone",
+        _runtime.alone(_lock, _remove, names),
+        stacklevel + 1,
+    )
+
+
+def _remove(names: Iterable[str]) -> list[_Place]:
+    """Put back what was there, and return the places where someone else has put something."""
     changed = []
     removed = {name: _in_use[name] for name in names if name in _in_use}
     for name, replacement in removed.items():
@@ -328,11 +346,7 @@ def _remove(names: Iterable[str], stacklevel: int) -> None:
         _in_use.pop(name, None)
         _places.pop(name, None)
         ORIGINALS.pop(name, None)
-    _warn(
-        "someone else has replaced these since fastconv.patch(), they are left alone",
-        changed,
-        stacklevel + 1,
-    )
+    return changed
 
 
 def _warn(words: str, places: list[_Place], stacklevel: int) -> None:
@@ -424,7 +438,7 @@ def unpatch() -> None:
     >>> import fastconv
     >>> fastconv.unpatch()
     """
-    _runtime.alone(_lock, _remove, NAMES, 2)
+    _uninstall(NAMES, stacklevel=2)
 
 
 @contextmanager
@@ -465,7 +479,7 @@ def patched(names: Iterable[str] | str | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        _runtime.alone(_lock, _remove, new, 3)
+        _uninstall(new, stacklevel=3)
 
 
 @dataclass(frozen=True, repr=False)
@@ -520,8 +534,8 @@ def report() -> Report:
     """
     accelerated = ACCELERATED.copy()
     fell_back: dict[str, dict[str, int]] = {name: {} for name in NAMES}
-    for (name, reason), count in FELL_BACK.copy().items():
-        fell_back.setdefault(name, {})[reason] = count
+    for (name, reason), n in FELL_BACK.copy().items():
+        fell_back.setdefault(name, {})[reason] = n
     return Report({name: accelerated.get(name, 0) for name in fell_back}, fell_back)
 
 

@@ -46,9 +46,9 @@ def _new_main(names: dict[str, Any]) -> dict[str, Any]:
     """Make a new __main__ with `names`, and what python puts there beside a module's own."""
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
-    vars(main).update(names, __builtins__=builtins)
     if sys.version_info < (3, 14):
         vars(main)["__annotations__"] = {}
+    vars(main).update({"__builtins__": builtins} | names)
     return vars(main)
 
 

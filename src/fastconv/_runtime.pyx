@@ -3,8 +3,6 @@
 
 import sys
 
-cimport cython
-
 cdef extern from "_cpu.h":
     const char* cpu_level()
     const char* COMPILER
@@ -77,18 +75,13 @@ cdef int count_processors() noexcept nogil:
     return min(n, quota) if quota else n
 
 
-# From 3.13 on, `with lock:` in Python may leave the lock held: a signal handler can raise after the
-# lock is taken, or in a loop, where the interpreter does not know that it is to let it go. What is
-# compiled hears no signals.
-
-def add_one(dict counts, key):
-    """Count one more of `key`. No other thread comes in between: `key` is of str."""
-    with cython.critical_section(counts):
-        counts[key] = counts.get(key, 0) + 1
-
-
 def alone(lock, function, *args):
-    """Call `function` while `lock` is held."""
+    """Call `function` while `lock` is held.
+
+    From 3.13 on, `with lock:` in Python may leave it held: a signal handler can raise after the lock
+    is taken, or in a loop of the block, where the interpreter does not know that it is to let it go.
+    What is compiled hears no signal between taking the lock and the call, nor until it lets it go.
+    """
     lock.acquire()
     try:
         return function(*args)
