@@ -78,9 +78,9 @@ cdef int count_processors() noexcept nogil:
 def alone(lock, function, *args):
     """Call `function` while `lock` is held.
 
-    From 3.13 on, `with lock:` in Python may leave it held: a signal handler can raise after the lock
-    is taken, or in a loop of the block, where the interpreter does not know that it is to let it go.
-    What is compiled hears no signal between taking the lock and the call, nor until it lets it go.
+    From 3.13 on, `with lock:` in Python may leave it held: a signal handler can raise after the
+    lock is taken, or in a loop of the block, where the interpreter does not know that it is to let
+    it go. What is compiled hears no signal between the lock and the call, nor after that.
     """
     lock.acquire()
     try:
