@@ -519,8 +519,10 @@ def test_what_would_end_the_process_is_not_handed_on_either():
     assert run(NO_IMAGE, SCIPY_ARRAY_API="1") == "done\n"
 
 
-@pytest.mark.parametrize("function", ["_replace", "_remove"])
-def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
+@pytest.mark.parametrize(
+    "functions", [("_install", "_find", "_replace"), ("_uninstall", "_remove")], ids=" ".join
+)
+def test_after_an_interrupt_at_any_line_all_can_be_undone(functions):
     """A Ctrl-C may come between any two lines; `unpatch` leaves nothing of fastconv's."""
     n_lines = 0
     while True:
@@ -528,9 +530,8 @@ def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
 
         def trace(frame, event, arg):
             nonlocal left
-            if frame.f_code.co_name != function:
-                above = "patch", "unpatch", "_install", "_uninstall"
-                return trace if frame.f_code.co_name in above else None
+            if frame.f_code.co_name not in functions:
+                return trace if frame.f_code.co_name in ("patch", "unpatch") else None
             if event == "line":
                 if left == 0:
                     sys.settrace(None)
@@ -539,7 +540,7 @@ def test_after_an_interrupt_at_any_line_all_can_be_undone(function):
             return trace
 
         change = partial(fastconv.patch, "convolve2d")
-        if function == "_remove":
+        if "_remove" in functions:
             change()
             change = fastconv.unpatch
         before = sys.gettrace()

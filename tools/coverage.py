@@ -77,8 +77,8 @@ UNREACHED = {
         "best = max(best, 2 * n * ROWS * VECS * LANES / (time.perf_counter() - start))": PYTHON,
     },
     "_dispatch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
-    "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fallback.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
+    "_patch.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_fftn.py": {'if hasattr(os, "register_at_fork"):': NO_FORK},
     "_run.py": {"if sys.version_info < (3, 14):": "another Python"},
     "_fft.pyx": {
