@@ -180,6 +180,9 @@ class Build(build_ext):
         else:
             # The accuracy promised does not need contraction, but without it there is no FMA.
             compile_args = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
+            # gcc 16 leaves out some FMA all the same, in blocks of some widths alone, and the bits
+            # of a sum would depend on which it falls in.
+            compile_args += self.understood(["--param=avoid-fma-max-bits=0"])
             # Else a few bytes more or less, anywhere, make an inner loop slower by a quarter.
             compile_args += ["-falign-loops=32"] if x86_64 else []
             link_args = [] if sys.platform == "darwin" else ["-Wl,-s"]
@@ -209,18 +212,14 @@ class Build(build_ext):
                 if Path(prefix).exists():
                     flags = ["-Xpreprocessor", "-fopenmp", f"-I{prefix}/include"]
                     candidates.append((flags, [f"-L{prefix}/lib", "-lomp"]))
-        folder = Path(self.build_temp) / "openmp"
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / "probe.c"
-        probe.write_text(OPENMP_PROBE)
         error: Exception | None = None
         for compile_args, link_args in candidates:
             try:
-                objects = self.compiler.compile(
-                    [str(probe)], output_dir=str(folder), extra_postargs=compile_args
-                )
                 self.compiler.link_executable(
-                    objects, "probe", output_dir=str(folder), extra_postargs=link_args
+                    self.compiled(OPENMP_PROBE, compile_args),
+                    "program",
+                    output_dir=str(Path(self.build_temp) / "probe"),
+                    extra_postargs=link_args,
                 )
             except Exception as reason:  # each compiler class raises its own
                 error = reason
@@ -228,6 +227,25 @@ class Build(build_ext):
                 return compile_args, link_args
         compiler = " ".join(getattr(self.compiler, "compiler", ["the compiler"]))
         raise SystemExit(NO_OPENMP.format(compiler=compiler, error=error))
+
+    def understood(self, flags: list[str]) -> list[str]:
+        """Return the flags if the compiler has no complaint about them, or none."""
+        try:
+            self.compiled("int main(void) { return 0; }\n", ["-Werror", *flags])
+        except Exception:
+            return []
+        return flags
+
+    def compiled(self, source: str, flags: list[str]) -> list[str]:
+        """Compile a program and return its objects."""
+        folder = Path(self.build_temp) / "probe"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / "probe.c"
+        probe.write_text(source)
+        objects: list[str] = self.compiler.compile(
+            [str(probe)], output_dir=str(folder), extra_postargs=flags
+        )
+        return objects
 
 
 class Source(sdist):
