@@ -180,7 +180,7 @@ class Build(build_ext):
         else:
             # The accuracy promised does not need contraction, but without it there is no FMA.
             compile_args = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
-            # gcc 16 leaves out some FMA all the same, in blocks of some widths alone, and the bits
+            # gcc 14 to 16 leave out some FMA all the same, in blocks of some widths alone, and the bits
             # of a sum would depend on which it falls in.
             compile_args += self.understood(["--param=avoid-fma-max-bits=0"])
             # Else a few bytes more or less, anywhere, make an inner loop slower by a quarter.
