@@ -180,8 +180,8 @@ class Build(build_ext):
         else:
             # The accuracy promised does not need contraction, but without it there is no FMA.
             compile_args = ["-O3", "-ffp-contract=fast", "-fvisibility=hidden", "-g0"]
-            # gcc 14 to 16 leave out some FMA all the same, in blocks of some widths alone, and the bits
-            # of a sum would depend on which it falls in.
+            # gcc 14 to 16 leave out some FMA all the same, in blocks of some widths alone, and the
+            # bits of a sum would depend on which it falls in.
             compile_args += self.understood(["--param=avoid-fma-max-bits=0"])
             # Else a few bytes more or less, anywhere, make an inner loop slower by a quarter.
             compile_args += ["-falign-loops=32"] if x86_64 else []
