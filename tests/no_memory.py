@@ -14,6 +14,7 @@ import functools
 import gc
 import itertools
 import sys
+import sysconfig
 import types
 import warnings
 
@@ -155,9 +156,31 @@ def attempt(arm, disarm, n, function):
     return result, disarm()
 
 
+def keep(code):
+    """Keep what is defined in a function, whatever the interpreter does to its references.
+
+    If there is no memory for an inner function, Python 3.12 and 3.13 let go of its code twice.
+    """
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            references = ctypes.c_uint32.from_address(id(inner))
+            references.value |= 1 << 28
+            keep(inner)
+
+
+def keep_all():
+    """Keep what is defined in any function there is."""
+    # Interpreters that can do without a global lock count in another way.
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        for function in gc.get_objects():
+            if isinstance(function, types.FunctionType):
+                keep(function.__code__)
+
+
 def failures(arm, disarm, function, with_out):
     """Let a call fail as often as it can; how often that is."""
     expected, out = function(), None
+    keep_all()  # what the call imported, too
     before = RNG.bytes(expected.nbytes) if with_out else None
     for n in itertools.count(1):
         here = function
@@ -173,26 +196,6 @@ def failures(arm, disarm, function, with_out):
             assert not with_out or same_bits(out, expected), "a wrong result"
             if count is None or count < n:
                 return n - 1
-
-
-def keep(code):
-    """Keep what is defined in a function, whatever the interpreter does to its references.
-
-    If there is no memory for an inner function, Python 3.12 and 3.13 let go of its code twice.
-    """
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            references = ctypes.c_uint32.from_address(id(inner))
-            references.value |= 1 << 28
-            keep(inner)
-
-
-def keep_all():
-    """Keep what is defined in any function there is."""
-    if getattr(sys, "_is_gil_enabled", bool)():  # what has no global lock counts in another way
-        for function in gc.get_objects():
-            if isinstance(function, types.FunctionType):
-                keep(function.__code__)
 
 
 def main(which):
@@ -213,8 +216,6 @@ def main(which):
             continue
         with_out = name not in dict(without_out())
         print(name, end=": ", flush=True)
-        function()  # what it needs is imported
-        keep_all()
         total += (n := failures(*hooks, function, with_out))
         print(n, end=", ")
         if which == "malloc":

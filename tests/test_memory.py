@@ -9,6 +9,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import scipy
+from numpy.lib import NumpyVersion
 from process import printed
 
 TESTS = Path(__file__).parent
@@ -24,7 +26,9 @@ def test_any_allocation_of_an_engine_or_of_numpy_may_fail(tmp_path):
     source = str(TESTS / "no_memory.c")
     subprocess.run([*compiler, "-O1", "-fPIC", "-shared", "-o", library, source], check=True)
     output = printed(TESTS / "no_memory.py", "malloc", timeout=900, LD_PRELOAD=library)
-    assert int(output.split()[-1]) > 200
+    # From 1.18 on, SciPy's transform takes its memory in fewer pieces.
+    few = NumpyVersion(scipy.__version__) >= "1.18.0"
+    assert int(output.split()[-1]) > (200 if few else 500)
 
 
 def test_any_allocation_of_the_interpreter_may_fail():
